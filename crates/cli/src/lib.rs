@@ -1,0 +1,1 @@
+//! rollcallctl, the operator's and developer's command line.

@@ -1,0 +1,1 @@
+//! The rules of user status: ids, codes, the user state machine, the subscription list. Pure.

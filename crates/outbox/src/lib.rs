@@ -1,0 +1,1 @@
+//! Read, decide, commit, publish: the one way to change a record.

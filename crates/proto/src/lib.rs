@@ -1,0 +1,1 @@
+//! The wire: generated code, and the only conversions between wire, records and domain.

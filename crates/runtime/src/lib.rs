@@ -1,0 +1,1 @@
+//! What every process needs: clock, configuration, logs, gRPC set-up, health, shutdown.

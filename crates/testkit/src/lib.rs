@@ -1,0 +1,1 @@
+//! What tests of any crate share: a settable clock, builders.

@@ -1,0 +1,1 @@
+//! The gateway: client connections, watchers, last shown statuses.

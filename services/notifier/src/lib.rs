@@ -1,0 +1,1 @@
+//! The notifier: interest in memory, changes routed to gateways.

@@ -1,0 +1,1 @@
+//! The presence service: sessions, status, expiry, app configuration.

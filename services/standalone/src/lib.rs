@@ -1,0 +1,1 @@
+//! The binary rollcall: all four services in one process.

@@ -1,0 +1,1 @@
+//! The subscription service: who asked to hear of whom.

@@ -1,0 +1,1 @@
+//! Tests of every SPEC clause, from outside.
