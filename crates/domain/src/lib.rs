@@ -1,1 +1,13 @@
-//! The rules of user status: ids, codes, the user state machine, the subscription list. Pure.
+//! The rules of user status, pure: no tokio, no IO, no clock. Time is an argument, work is returned.
+//!
+//! Start with [`user::UserState`], the state machine of one user, and [`subscription::SubscriptionList`].
+//! [`id`] holds the words that every other crate speaks, [`code`] the closed set of answers to a caller.
+
+pub mod app;
+pub mod code;
+pub mod id;
+pub mod status;
+pub mod subscription;
+pub mod time;
+pub mod user;
+

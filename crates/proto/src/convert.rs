@@ -1,0 +1,184 @@
+//! Conversions between wire and domain. What comes from outside is checked here and nowhere else.
+
+use rollcall_domain::{
+    app::{Edition, Limits, Settings},
+    code::{Code, Refusal},
+    id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
+    status::{CustomStatus, General, Status, StatusVersion},
+    user::EndReason,
+};
+
+use crate::common::v1 as common;
+
+/// The WebSocket subprotocol of JSON frames.
+pub const SUBPROTOCOL_JSON: &str = "rollcall.v1.json";
+/// The WebSocket subprotocol of protobuf frames.
+pub const SUBPROTOCOL_PROTOBUF: &str = "rollcall.v1.protobuf";
+
+/// Reads an app id; 0 is refused with 6017.
+pub fn app_id(id: u32) -> Result<AppId, Refusal> {
+    AppId::new(id).map_err(|error| Refusal::invalid(&error))
+}
+
+/// Reads a user id; a malformed one is refused with 7003.
+pub fn user_id(id: &str) -> Result<UserId, Refusal> {
+    UserId::new(id).map_err(|error| Refusal::bad_user_id(&error))
+}
+
+/// Reads a device id; a malformed one is refused with 6017.
+pub fn device_id(id: &str) -> Result<DeviceId, Refusal> {
+    DeviceId::new(id).map_err(|error| Refusal::invalid(&error))
+}
+
+/// Reads a platform by its wire number; an unknown one is refused with 6017.
+pub fn platform(number: i32) -> Result<Platform, Refusal> {
+    Platform::from_number(number).map_err(|error| Refusal::invalid(&error))
+}
+
+/// Reads a custom status; one too long or with a NUL is refused with 6017.
+pub fn custom_status(text: &str) -> Result<CustomStatus, Refusal> {
+    CustomStatus::new(text).map_err(|error| Refusal::invalid(&error))
+}
+
+/// Reads a session id; an absent one, or one with a zero in it, is refused with 6017.
+pub fn session_id(session: Option<&common::SessionId>) -> Result<SessionId, Refusal> {
+    match session {
+        Some(s) if s.boot != 0 && s.counter != 0 => {
+            Ok(SessionId { boot: BootId(s.boot), counter: s.counter })
+        }
+        _ => Err(Refusal::new(Code::InvalidParameter, "session id is absent or zero, expected both parts")),
+    }
+}
+
+/// Writes a session id.
+pub fn session_to_wire(session: SessionId) -> common::SessionId {
+    common::SessionId { boot: session.boot.0, counter: session.counter }
+}
+
+/// Reads a general status by its wire number; unknown is `None`.
+pub fn general(number: i32) -> Option<General> {
+    match common::GeneralStatus::try_from(number).ok()? {
+        common::GeneralStatus::Unknown => None,
+        common::GeneralStatus::Online => Some(General::Online),
+        common::GeneralStatus::Offline => Some(General::Offline),
+        common::GeneralStatus::Unlogined => Some(General::Unlogined),
+    }
+}
+
+/// Writes a user's status.
+pub fn status_to_wire(user: &UserId, status: &Status, version: StatusVersion) -> common::UserStatus {
+    common::UserStatus {
+        user_id: user.as_str().to_owned(),
+        general: status.general as i32,
+        custom: status.custom.as_str().to_owned(),
+        version: version.0,
+    }
+}
+
+/// Reads a user's status that another service sent.
+pub fn status(wire: &common::UserStatus) -> Result<(UserId, Status, StatusVersion), Refusal> {
+    let general = general(wire.general)
+        .ok_or_else(|| Refusal::new(Code::Internal, "a status without a general status was received"))?;
+    let status = Status { general, custom: custom_status(&wire.custom)? };
+    Ok((user_id(&wire.user_id)?, status, StatusVersion(wire.version)))
+}
+
+/// Writes why an id was not served.
+pub fn failure_to_wire(user: String, refusal: Refusal) -> common::UserFailure {
+    common::UserFailure { user_id: user, code: refusal.code.number(), message: refusal.message.into_owned() }
+}
+
+/// Reads why a session ended; unknown is `None`.
+pub fn end_reason(number: i32) -> Option<EndReason> {
+    match common::SessionEndReason::try_from(number).ok()? {
+        common::SessionEndReason::Unknown => None,
+        common::SessionEndReason::Closed => Some(EndReason::Closed),
+        common::SessionEndReason::Timeout => Some(EndReason::Timeout),
+        common::SessionEndReason::Logout => Some(EndReason::Logout),
+        common::SessionEndReason::Kicked => Some(EndReason::Kicked),
+        common::SessionEndReason::Replaced => Some(EndReason::Replaced),
+    }
+}
+
+/// Reads an edition; unknown is `None`.
+pub fn edition(number: i32) -> Option<Edition> {
+    match common::Edition::try_from(number).ok()? {
+        common::Edition::Unknown => None,
+        common::Edition::Standard => Some(Edition::Standard),
+        common::Edition::Premium => Some(Edition::Premium),
+    }
+}
+
+/// Overlays limits with those of the wire that are not 0, and checks the result.
+pub fn limits(base: Limits, wire: Option<&common::Limits>) -> Result<Limits, Refusal> {
+    let Some(wire) = wire else { return Ok(base) };
+    let or = |value: u32, base: u32| if value == 0 { base } else { value };
+    let limits = Limits {
+        query_ids: or(wire.query_ids, base.query_ids),
+        subscribe_ids: or(wire.subscribe_ids, base.subscribe_ids),
+        subscriptions: or(wire.subscriptions, base.subscriptions),
+    };
+    limits.validate()?;
+    Ok(limits)
+}
+
+/// Writes an app's settings.
+pub fn settings_to_wire(app: AppId, settings: &Settings, version: u64) -> common::AppSettings {
+    common::AppSettings {
+        app_id: app.get(),
+        edition: settings.edition as i32,
+        status: settings.status,
+        limits: Some(common::Limits {
+            query_ids: settings.limits.query_ids,
+            subscribe_ids: settings.limits.subscribe_ids,
+            subscriptions: settings.limits.subscriptions,
+        }),
+        version,
+    }
+}
+
+/// Reads an app's settings.
+pub fn settings(wire: &common::AppSettings) -> Result<Settings, Refusal> {
+    Ok(Settings {
+        edition: edition(wire.edition)
+            .ok_or_else(|| Refusal::new(Code::Internal, "app settings without an edition were received"))?,
+        status: wire.status,
+        limits: limits(Limits::default(), wire.limits.as_ref())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SPEC A1
+    #[test]
+    fn general_statuses_have_the_wire_numbers_of_the_source() {
+        let numbers = [General::Online, General::Offline, General::Unlogined].map(|general| general as i32);
+        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!(common::GeneralStatus::Unknown as i32, 0);
+        assert_eq!(general(0), None);
+        assert_eq!([1, 2, 3].map(general), [
+            Some(General::Online),
+            Some(General::Offline),
+            Some(General::Unlogined)
+        ]);
+    }
+
+    #[test]
+    fn app_settings_survive_the_wire() {
+        let app = AppId::new(7).unwrap();
+        let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1 };
+        let before = Settings { edition: Edition::Premium, status: true, limits };
+        assert_eq!(settings(&settings_to_wire(app, &before, 9)).unwrap(), before);
+    }
+
+    #[test]
+    fn a_zero_limit_leaves_the_one_before_and_a_limit_too_great_is_refused() {
+        let base = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1 };
+        let wire = common::Limits { query_ids: 0, subscribe_ids: 50, subscriptions: 0 };
+        assert_eq!(limits(base, Some(&wire)).unwrap(), Limits { subscribe_ids: 50, ..base });
+        let wire = common::Limits { query_ids: 501, subscribe_ids: 0, subscriptions: 0 };
+        assert_eq!(limits(base, Some(&wire)).unwrap_err().code, Code::InvalidParameter);
+    }
+}
