@@ -39,9 +39,7 @@ pub enum Error {
     #[error("app id is 0, expected 1 to 4294967295")]
     ZeroApp,
     /// The platform is none of the known ones.
-    #[error(
-        "platform is not known, expected one of ANDROID, IPHONE, IPAD, WINDOWS, MAC, LINUX, WEB"
-    )]
+    #[error("platform is not known, expected one of ANDROID, IPHONE, IPAD, WINDOWS, MAC, LINUX, WEB")]
     UnknownPlatform,
 }
 

@@ -10,4 +10,3 @@ pub mod status;
 pub mod subscription;
 pub mod time;
 pub mod user;
-

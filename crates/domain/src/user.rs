@@ -1,1 +1,136 @@
-//! t
+//! The state machine of one user: sessions come and go, marks stay, a status follows (SPEC A, B, H).
+//!
+//! One method for each event; `now` is an argument; each returns a [`Decision`], or `None` when the event
+//! changes nothing. The invariant: a custom status exists only while a session exists (SPEC B3).
+//! Start reading at [`UserState::on_login`] in `user/session.rs`.
+
+mod aggregate;
+mod custom;
+mod session;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    id::{DeviceId, Platform, SessionId},
+    status::{CustomStatus, RecordVersion, Status},
+    time::Timestamp,
+};
+
+/// The greatest number of sessions of one user; one more login kicks the oldest.
+pub const SESSIONS_MAX: usize = 32;
+/// How many ended sessions are remembered with their reason, until their gateway has reported them.
+pub const ENDED_MAX: usize = 16;
+
+/// One login of one device, alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The kind of device.
+    pub platform: Platform,
+    /// The device.
+    pub device: DeviceId,
+    /// The record version at which the login committed; `None` until it has.
+    pub order: Option<RecordVersion>,
+}
+
+/// How a session ended. Numbers are those of the wire and of stored records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum EndReason {
+    /// The connection ended from the client's side, without logout.
+    Closed = 1,
+    /// No heartbeat was heard for the expiry.
+    Timeout = 2,
+    /// The client logged out.
+    Logout = 3,
+    /// A newer login, or the app, ended it; the client is told.
+    Kicked = 4,
+    /// The same device logged in again; nobody is told.
+    Replaced = 5,
+}
+
+impl EndReason {
+    /// Says whether the user meant the session to end, or the app did: then no mark is left (SPEC A3).
+    fn leaves_no_mark(self) -> bool {
+        matches!(self, Self::Logout | Self::Kicked)
+    }
+}
+
+/// Everything that is known of one user, as of one record version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserState {
+    /// The live sessions.
+    pub sessions: BTreeMap<SessionId, Session>,
+    /// The platforms whose last session ended without logout, and when (SPEC A3).
+    pub marks: BTreeMap<Platform, Timestamp>,
+    /// What the user says they are doing.
+    pub custom: CustomStatus,
+    /// When the last session ended; `None` while it never did.
+    pub last_online_at: Option<Timestamp>,
+    /// Ended sessions that their gateway has not reported yet, oldest first, at most [`ENDED_MAX`].
+    pub ended: Vec<(SessionId, EndReason)>,
+}
+
+/// What an event does to the timers of a user's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The session expires at this time, unless heartbeats move it on.
+    Set(SessionId, Timestamp),
+    /// The session has ended.
+    Remove(SessionId),
+}
+
+/// What of a user has changed, for those who hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The status has changed: it gets a new version.
+    Status,
+    /// Only the sessions have changed.
+    Sessions,
+}
+
+/// All that a commit needs to know of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The state after the event.
+    pub state: UserState,
+    /// What becomes of the timers.
+    pub timers: Vec<Timer>,
+    /// Whom to tell; `None` when only bookkeeping has changed.
+    pub change: Option<Change>,
+    /// The sessions that this event ended by a decision of ours, with the reason.
+    pub ended: Vec<(SessionId, EndReason)>,
+}
+
+impl UserState {
+    /// Returns the status that the state amounts to.
+    pub fn status(&self) -> Status {
+        Status { general: self.general(), custom: self.custom.clone() }
+    }
+
+    /// Closes an event: enforces the invariant, and works out what has changed since `self`.
+    fn decide(
+        &self,
+        mut after: Self,
+        timers: Vec<Timer>,
+        ended: Vec<(SessionId, EndReason)>,
+        now: Timestamp,
+    ) -> Decision {
+        if after.sessions.is_empty() {
+            after.custom = CustomStatus::default();
+            if !self.sessions.is_empty() {
+                after.last_online_at = Some(now);
+            }
+        }
+        let change = if after.status() != self.status() {
+            Some(Change::Status)
+        } else if after.sessions != self.sessions {
+            Some(Change::Sessions)
+        } else {
+            None
+        };
+        Decision { state: after, timers, change, ended }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! Tests of the user's state machine, as stories and against a reference model.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{id::BootId, status::General};
+
+const EXPIRY: Duration = Duration::from_secs(400);
+
+fn session(counter: u64) -> SessionId {
+    SessionId { boot: BootId(1), counter }
+}
+
+fn device(name: &str) -> DeviceId {
+    DeviceId::new(name).unwrap()
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp(seconds * 1_000_000)
+}
+
+/// Logs in and gives the session its order, as the commit does.
+fn login(state: &UserState, counter: u64, platform: Platform, name: &str) -> UserState {
+    let decision = state.on_login(session(counter), platform, device(name), EXPIRY, at(counter)).unwrap();
+    let mut after = decision.state;
+    after.sessions.get_mut(&session(counter)).unwrap().order = Some(RecordVersion(counter));
+    after
+}
+
+fn lost(state: &UserState, counter: u64, now: u64) -> UserState {
+    state.on_connection_lost(session(counter), EndReason::Closed, at(now)).unwrap().state
+}
+
+// SPEC A10
+#[test]
+fn a_user_who_never_logged_in_is_unlogined() {
+    assert_eq!(UserState::default().general(), General::Unlogined);
+}
+
+// SPEC A2
+#[test]
+fn a_login_makes_online_and_sets_the_deadline() {
+    let decision =
+        UserState::default().on_login(session(1), Platform::Web, device("d"), EXPIRY, at(10)).unwrap();
+    assert_eq!(decision.state.general(), General::Online);
+    assert_eq!(decision.change, Some(Change::Status));
+    assert_eq!(decision.timers, [Timer::Set(session(1), at(410))]);
+}
+
+// SPEC A3
+#[test]
+fn losing_the_last_session_of_a_platform_leaves_a_mark_until_that_platform_logs_in() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let state = lost(&state, 1, 20);
+    assert_eq!(state.general(), General::Offline);
+    assert_eq!(state.marks[&Platform::Web], at(20));
+    assert_eq!(state.last_online_at, Some(at(20)));
+    let state = login(&state, 2, Platform::Web, "d");
+    assert!(state.marks.is_empty());
+}
+
+// SPEC A3
+#[test]
+fn a_mark_of_one_platform_survives_the_logout_of_another() {
+    let state = login(&UserState::default(), 1, Platform::Iphone, "phone");
+    let state = login(&state, 2, Platform::Web, "browser");
+    let state = lost(&state, 1, 20);
+    assert_eq!(state.general(), General::Online);
+    let state = state.on_logout(session(2), at(30)).unwrap().state;
+    assert_eq!(state.general(), General::Offline);
+}
+
+// SPEC A3
+#[test]
+fn a_logout_on_a_platform_removes_its_mark() {
+    let state = login(&UserState::default(), 1, Platform::Web, "one");
+    let state = login(&state, 2, Platform::Web, "two");
+    let state = lost(&state, 1, 20);
+    assert!(state.marks.is_empty(), "another session of the platform is alive");
+    let state = state.on_logout(session(2), at(30)).unwrap().state;
+    assert_eq!(state.general(), General::Unlogined);
+}
+
+// SPEC A5
+#[test]
+fn a_late_close_of_an_older_session_changes_no_status() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let state = login(&state, 2, Platform::Web, "d");
+    assert_eq!(state.ended, [(session(1), EndReason::Replaced)]);
+    let decision = state.on_connection_lost(session(1), EndReason::Closed, at(30)).unwrap();
+    assert_eq!(decision.change, None);
+    assert_eq!(decision.state.general(), General::Online);
+    assert!(decision.state.ended.is_empty(), "the report lets us forget");
+    assert_eq!(decision.state.on_connection_lost(session(1), EndReason::Closed, at(31)), None);
+}
+
+// SPEC B3
+#[test]
+fn leaving_online_clears_the_custom_status_in_the_same_change() {
+    let online = login(&UserState::default(), 1, Platform::Web, "d");
+    let text = CustomStatus::new("busy").unwrap();
+    let busy = online.on_set_custom(session(1), text, at(2)).unwrap().unwrap().state;
+    for decision in [
+        busy.on_logout(session(1), at(3)),
+        busy.on_connection_lost(session(1), EndReason::Closed, at(3)),
+        busy.on_expired(&[session(1)], at(3)),
+    ] {
+        let decision = decision.unwrap();
+        assert!(decision.state.custom.is_empty());
+        assert_eq!(decision.change, Some(Change::Status));
+        assert_eq!(decision.timers, [Timer::Remove(session(1))]);
+    }
+}
+
+// SPEC B5
+#[test]
+fn an_equal_text_is_no_change_and_a_foreign_session_is_refused() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let text = CustomStatus::new("busy").unwrap();
+    let busy = state.on_set_custom(session(1), text.clone(), at(2)).unwrap().unwrap();
+    assert_eq!(busy.change, Some(Change::Status));
+    assert_eq!(busy.state.on_set_custom(session(1), text.clone(), at(3)), Ok(None));
+    assert!(busy.state.on_set_custom(session(9), text, at(3)).is_err());
+}
+
+// SPEC H5
+#[test]
+fn the_same_device_replaces_its_session_without_a_change_of_status() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let decision = state.on_login(session(2), Platform::Web, device("d"), EXPIRY, at(5)).unwrap();
+    assert_eq!(decision.change, Some(Change::Sessions));
+    assert_eq!(decision.ended, [(session(1), EndReason::Replaced)]);
+    assert_eq!(decision.timers, [Timer::Remove(session(1)), Timer::Set(session(2), at(405))]);
+    let other_platform = state.on_login(session(3), Platform::Mac, device("d"), EXPIRY, at(5)).unwrap();
+    assert!(other_platform.ended.is_empty());
+}
+
+// SPEC H5
+#[test]
+fn the_33rd_login_kicks_the_oldest() {
+    let mut state = UserState::default();
+    // Counters fall while orders rise: it is the order that counts.
+    for n in 1..=32 {
+        state = login(&state, 100 - n, Platform::Web, &format!("d{n}"));
+        state.sessions.get_mut(&session(100 - n)).unwrap().order = Some(RecordVersion(n));
+    }
+    let decision = state.on_login(session(200), Platform::Mac, device("d"), EXPIRY, at(5)).unwrap();
+    assert_eq!(decision.ended, [(session(99), EndReason::Kicked)]);
+    assert_eq!(decision.state.sessions.len(), SESSIONS_MAX);
+}
+
+#[test]
+fn a_repeated_login_of_one_session_changes_nothing() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    assert_eq!(state.on_login(session(1), Platform::Web, device("d"), EXPIRY, at(9)), None);
+}
+
+#[test]
+fn expiry_ends_all_due_sessions_in_one_decision_and_remembers_why() {
+    let state = login(&UserState::default(), 1, Platform::Web, "one");
+    let state = login(&state, 2, Platform::Mac, "two");
+    let decision = state.on_expired(&[session(1), session(2), session(7)], at(500)).unwrap();
+    assert_eq!(decision.state.general(), General::Offline);
+    assert_eq!(decision.ended, [1, 2].map(|n| (session(n), EndReason::Timeout)));
+    assert_eq!(decision.state.ended, decision.ended);
+    assert_eq!(state.on_expired(&[session(7)], at(500)), None);
+}
+
+#[test]
+fn no_more_than_16_ended_sessions_are_remembered_and_the_oldest_go() {
+    let mut state = UserState::default();
+    for n in 1..=20 {
+        state = login(&state, n, Platform::Web, "same");
+    }
+    assert_eq!(state.ended.len(), ENDED_MAX);
+    assert_eq!(state.ended[0].0, session(4));
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Login(u64, Platform, u8),
+    Logout(u64),
+    Lost(u64),
+    Expired(Vec<u64>),
+    Set(u64, String),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let counter = 1u64..10;
+    let platform = prop::sample::select(&Platform::ALL[..3]);
+    prop_oneof![
+        3 => (counter.clone(), platform, 0u8..3).prop_map(|(n, p, d)| Event::Login(n, p, d)),
+        1 => counter.clone().prop_map(Event::Logout),
+        1 => counter.clone().prop_map(Event::Lost),
+        1 => prop::collection::vec(counter.clone(), 0..4).prop_map(Event::Expired),
+        1 => (counter, "[a-c]{0,1}").prop_map(|(n, text)| Event::Set(n, text)),
+    ]
+}
+
+/// The reference model: for each platform the log of what happened, read back from the end.
+#[derive(Default)]
+struct Model {
+    live: Vec<(u64, Platform, u8)>,
+    marked: std::collections::BTreeSet<Platform>,
+    custom: String,
+    used: Vec<u64>,
+}
+
+impl Model {
+    fn drop_session(&mut self, counter: u64, mark: bool) {
+        let Some(i) = self.live.iter().position(|s| s.0 == counter) else { return };
+        let (_, platform, _) = self.live.remove(i);
+        if !mark {
+            self.marked.remove(&platform);
+        } else if !self.live.iter().any(|s| s.1 == platform) {
+            self.marked.insert(platform);
+        }
+        if self.live.is_empty() {
+            self.custom.clear();
+        }
+    }
+
+    fn general(&self) -> General {
+        match (self.live.is_empty(), self.marked.is_empty()) {
+            (false, _) => General::Online,
+            (true, false) => General::Offline,
+            (true, true) => General::Unlogined,
+        }
+    }
+}
+
+proptest! {
+    // SPEC A5
+    #[test]
+    fn any_order_of_events_agrees_with_the_model(events in prop::collection::vec(event(), 1..60)) {
+        let mut state = UserState::default();
+        let mut model = Model::default();
+        for (step, event) in events.into_iter().enumerate() {
+            let now = at(step as u64);
+            let decision = match event {
+                Event::Login(n, platform, d) => {
+                    // A session id is never used again once it has ended.
+                    let live = model.live.iter().any(|s| s.0 == n);
+                    if model.used.contains(&n) && !live { continue }
+                    if !live {
+                        model.live.retain(|s| (s.1, s.2) != (platform, d));
+                        model.live.push((n, platform, d));
+                        model.marked.remove(&platform);
+                        model.used.push(n);
+                    }
+                    state.on_login(session(n), platform, device(&format!("d{d}")), EXPIRY, now)
+                }
+                Event::Logout(n) => { model.drop_session(n, false); state.on_logout(session(n), now) }
+                Event::Lost(n) => {
+                    model.drop_session(n, true);
+                    state.on_connection_lost(session(n), EndReason::Closed, now)
+                }
+                Event::Expired(ns) => {
+                    for n in &ns { model.drop_session(*n, true) }
+                    state.on_expired(&ns.into_iter().map(session).collect::<Vec<_>>(), now)
+                }
+                Event::Set(n, text) => {
+                    if model.live.iter().any(|s| s.0 == n) { model.custom.clone_from(&text) }
+                    state.on_set_custom(session(n), CustomStatus::new(&text).unwrap(), now).unwrap_or_default()
+                }
+            };
+            if let Some(decision) = decision {
+                let status_changed = decision.state.status() != state.status();
+                prop_assert_eq!(decision.change == Some(Change::Status), status_changed);
+                state = decision.state;
+            }
+            prop_assert_eq!(state.general(), model.general());
+            prop_assert_eq!(state.custom.as_str(), model.custom.as_str());
+            prop_assert_eq!(state.sessions.len(), model.live.len());
+        }
+    }
+}
