@@ -1,0 +1,65 @@
+# What can be done with this tree; `make` alone lists it. Every cargo step shares one target folder and the
+# same compiler flags, so that no step builds again what another has built.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+STEP := scripts/step
+TOOLS := .tools/current/bin
+
+# make run PROFILE=fast ARGS="--print-config"
+PROFILE ?=
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install the pinned tools under .tools/ (nothing else is touched)
+	@scripts/setup
+
+.PHONY: run
+run: ## Build and start rollcall with a demo app (PROFILE=fast for scaled durations, ARGS for more flags)
+	cargo run --locked --bin rollcall -- --demo $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
+
+.PHONY: demo
+demo: build ## Play the story of two users in this terminal
+	@python3 scripts/demo.py $(ARGS)
+
+.PHONY: build
+build: ## Build the binaries
+	@$(STEP) "build: the binaries" cargo build --locked --workspace --bins
+
+# Binaries and tests are built at once: alone, the binaries would be built without the features that tests add
+# to shared dependencies, and then again with them.
+.PHONY: test
+test: ## Run all tests
+	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --bins --tests --examples
+	@$(STEP) "test: all packages" scripts/test --workspace
+
+.PHONY: verify
+verify: setup ## Check format, lints, docs, dependencies, contracts and architecture
+	@$(STEP) "format: rustfmt changes nothing" cargo fmt --all --check
+	@$(STEP) "contracts: buf lint" $(TOOLS)/buf lint
+	@$(STEP) "dependencies: fetch" cargo fetch --locked
+	@$(STEP) "dependencies: bans, licences, sources" $(TOOLS)/cargo-deny --locked check --allow unused-wrapper bans licenses sources
+	@$(STEP) "architecture: the rules of the tree" scripts/test --workspace --test architecture
+	@$(STEP) "lints: clippy, warnings are errors" cargo clippy --locked --workspace --all-targets -- -D warnings
+	@$(STEP) "docs: rustdoc, warnings are errors" \
+	    env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps
+
+.PHONY: audit
+audit: setup ## Look for security advisories about the dependencies (fetches their database)
+	@$(STEP) "audit: advisories" $(TOOLS)/cargo-deny --locked check advisories
+
+.PHONY: fmt
+fmt: ## Format the code
+	@cargo fmt --all
+
+.PHONY: clean
+clean: ## Remove what was built and the tools
+	@cargo clean
+	@rm -rf .tools
