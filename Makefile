@@ -37,7 +37,7 @@ build: ## Build the binaries
 # to shared dependencies, and then again with them.
 .PHONY: test
 test: ## Run all tests
-	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --bins --tests --examples
+	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --lib --bins --tests --examples
 	@$(STEP) "test: all packages" scripts/test --workspace
 
 .PHONY: verify
