@@ -1,11 +1,10 @@
-//! The wire: generated code, and the only conversions between wire, stored records and domain.
+//! The wire: generated code, and the only conversions between wire and domain.
 //!
-//! Start with [`convert`]. [`record`] is the codec of what the store keeps.
+//! Start with [`convert`].
 
 pub mod close;
 pub mod convert;
 mod generated;
-pub mod record;
 pub mod refusal;
 pub mod trace;
 

@@ -1,1 +1,1 @@
-//! Read, decide, commit, publish: the one way to change a record.
+//! Typed records over the store.
