@@ -1,4 +1,4 @@
-//! Who may use whom. Dependencies point down only: services, then runtime, outbox, bus and store, then proto,
+//! Who may use whom. Dependencies point down only: services, then runtime, records, bus and store, then proto,
 //! then domain. Services meet in proto and on the bus, never in each other's code.
 
 use crate::{Violation, packages::Package};
@@ -29,7 +29,7 @@ pub const LAYERS: &[Layer] = &[
     // The ports and their adapters. The store knows ids and bytes, not proto.
     layer("rollcall-store", &["rollcall-domain"]),
     layer("rollcall-bus", &["rollcall-domain", "rollcall-proto"]),
-    layer("rollcall-outbox", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-store"]),
+    layer("rollcall-records", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-store"]),
     layer("rollcall-runtime", &["rollcall-domain", "rollcall-proto"]),
     // The outside: what others link or run.
     layer("rollcall-client", &["rollcall-domain", "rollcall-proto"]),
@@ -46,9 +46,9 @@ pub const LAYERS: &[Layer] = &[
             "rollcall-domain",
             "rollcall-gateway",
             "rollcall-notifier",
-            "rollcall-outbox",
             "rollcall-presence",
             "rollcall-proto",
+            "rollcall-records",
             "rollcall-runtime",
             "rollcall-store",
             "rollcall-subscription",
@@ -61,8 +61,8 @@ pub const LAYERS: &[Layer] = &[
             "rollcall-bus",
             "rollcall-client",
             "rollcall-domain",
-            "rollcall-outbox",
             "rollcall-proto",
+            "rollcall-records",
             "rollcall-runtime",
             "rollcall-store",
         ],
@@ -96,8 +96,8 @@ const TESTKIT: &str = "rollcall-testkit";
 const SERVICE_WITH_STORE: &[&str] = &[
     "rollcall-bus",
     "rollcall-domain",
-    "rollcall-outbox",
     "rollcall-proto",
+    "rollcall-records",
     "rollcall-runtime",
     "rollcall-store",
 ];
