@@ -1,1 +1,17 @@
-//! What every process needs: clock, configuration, logs, gRPC set-up, health, shutdown.
+//! What every process needs: clock, randomness, configuration, logs, gRPC set-up with health, shutdown,
+//! supervision.
+//!
+//! Each has one owner here, so that a service neither reads time, environment and entropy by itself nor opens a
+//! server without limits. Start with [`config::load`] and [`grpc::serve`].
+
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod grpc;
+pub mod rng;
+pub mod shutdown;
+pub mod supervise;
+pub mod telemetry;
+
+pub use clock::{Clock, Monotonic};
+pub use error::Error;
