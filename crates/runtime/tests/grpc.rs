@@ -1,5 +1,7 @@
 //! gRPC servers and channels over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::time::Duration;
 
 use rollcall_runtime::{
