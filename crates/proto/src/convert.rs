@@ -158,11 +158,10 @@ mod tests {
         assert_eq!(numbers, [1, 2, 3]);
         assert_eq!(common::GeneralStatus::Unknown as i32, 0);
         assert_eq!(general(0), None);
-        assert_eq!([1, 2, 3].map(general), [
-            Some(General::Online),
-            Some(General::Offline),
-            Some(General::Unlogined)
-        ]);
+        assert_eq!(
+            [1, 2, 3].map(general),
+            [Some(General::Online), Some(General::Offline), Some(General::Unlogined)]
+        );
     }
 
     #[test]

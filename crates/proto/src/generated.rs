@@ -3,6 +3,7 @@
     clippy::all,
     clippy::pedantic,
     clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
