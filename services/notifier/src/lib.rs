@@ -1,1 +1,19 @@
-//! The notifier: interest in memory, changes routed to gateways.
+//! The notifier: hears every change from the bus, and routes each to the gateways that have interest in its user.
+//!
+//! A gateway's interest lives in its stream and nowhere else. What waits for a gateway lies in slots, one for
+//! each user and kind, the latest wins: bounded by its interest, and no gateway waits for another. Start with
+//! [`Service`]; the rules are in `interest` and `slots`, which are pure, and `router` joins them.
+
+mod config;
+mod error;
+mod event;
+mod grpc;
+mod interest;
+mod mailbox;
+mod router;
+mod service;
+mod slots;
+
+pub use config::Config;
+pub use error::Error;
+pub use service::Service;

@@ -1,0 +1,99 @@
+//! A change as it comes from the bus, read as far as routing needs it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use rollcall_domain::{code::Refusal, status::RecordVersion};
+use rollcall_proto::{
+    convert,
+    event::v1::{Change, ChangeKind},
+};
+
+use crate::{interest::User, slots::Kind};
+
+/// A change, with what says where it goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// Whose it is.
+    pub(crate) user: User,
+    /// What has changed.
+    pub(crate) kind: Kind,
+    /// Which of two changes of one kind is the later.
+    pub(crate) version: RecordVersion,
+    /// What is sent to gateways, shared among them.
+    pub(crate) change: Arc<Change>,
+}
+
+/// Says why a payload is no change.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// It is no message.
+    #[error("expected one message rollcall.event.v1.Change")]
+    Message(#[from] prost::DecodeError),
+    /// Its kind is not known.
+    #[error("kind {0} is not known")]
+    Kind(i32),
+    /// Its user is none.
+    #[error("user is refused: {}", .0.message)]
+    User(Refusal),
+}
+
+impl From<Refusal> for Malformed {
+    fn from(refusal: Refusal) -> Self {
+        Self::User(refusal)
+    }
+}
+
+impl Event {
+    /// Reads a payload of the bus.
+    pub(crate) fn decode(payload: Bytes) -> Result<Self, Malformed> {
+        let change = Change::decode(payload)?;
+        let kind = match change.kind() {
+            ChangeKind::Unknown => return Err(Malformed::Kind(change.kind)),
+            ChangeKind::Status => Kind::Status,
+            ChangeKind::Sessions => Kind::Sessions,
+            ChangeKind::List => Kind::List,
+        };
+        let user = User { app: convert::app_id(change.app_id)?, user: convert::user_id(&change.user_id)? };
+        Ok(Self { user, kind, version: RecordVersion(change.record_version), change: Arc::new(change) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change() -> Change {
+        Change {
+            record_version: 7,
+            kind: ChangeKind::List as i32,
+            app_id: 1,
+            user_id: "alice".to_owned(),
+            ..Change::default()
+        }
+    }
+
+    fn decode(change: &Change) -> Result<Event, Malformed> {
+        Event::decode(change.encode_to_vec().into())
+    }
+
+    #[test]
+    fn a_change_is_read_by_user_kind_and_version() {
+        let event = decode(&change()).unwrap();
+        assert_eq!((event.user.user.as_str(), event.kind, event.version.0), ("alice", Kind::List, 7));
+        assert_eq!(*event.change, change());
+    }
+
+    #[test]
+    fn what_cannot_be_routed_is_malformed() {
+        assert!(matches!(Event::decode(Bytes::from_static(b"\xff")), Err(Malformed::Message(_))));
+        for kind in [0, 99] {
+            assert!(
+                matches!(decode(&Change { kind, ..change() }), Err(Malformed::Kind(found)) if found == kind)
+            );
+        }
+        assert!(matches!(decode(&Change { app_id: 0, ..change() }), Err(Malformed::User(_))));
+        assert!(matches!(decode(&Change { user_id: String::new(), ..change() }), Err(Malformed::User(_))));
+    }
+}

@@ -1,0 +1,134 @@
+//! Brings changes to the gateways that have interest in them.
+//!
+//! Invariants: a change that is routed after a batch was acknowledged reaches the stream or is overtaken there by
+//! a later one of its kind; nothing waits of a user who is not in the interest. Both hold because interest and
+//! slots are changed under one lock, the index's, which is never held for more than [`USERS_PER_LOCK`] users.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+
+use crate::{
+    error::StreamEnd,
+    event::Event,
+    interest::{Interest, StreamId, User},
+    mailbox::Mailbox,
+};
+
+/// The greatest number of users in the interest of one stream. One gateway serves some 100,000 connections with
+/// 200 targets at most, of which many are shared; four million users take about 1 GiB here.
+pub(crate) const INTEREST_LIMIT: usize = 4_000_000;
+
+/// How many users of a batch are changed while routing waits: less than a millisecond.
+const USERS_PER_LOCK: usize = 1_024;
+
+/// The streams of all gateways.
+#[derive(Debug)]
+pub(crate) struct Router {
+    index: Mutex<Index>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Index {
+    interest: Interest,
+    mailboxes: HashMap<StreamId, Arc<Mailbox>>,
+    last: u64,
+    /// Why no stream may attach; `None` while changes are heard.
+    closed: Option<StreamEnd>,
+}
+
+impl Router {
+    /// Makes a router whose streams may have `limit` users each. Nobody can attach before [`Router::open`].
+    pub(crate) fn new(limit: usize) -> Self {
+        let index = Index {
+            interest: Interest::new(limit),
+            mailboxes: HashMap::new(),
+            last: 0,
+            closed: Some(StreamEnd::BusLost),
+        };
+        Self { index: Mutex::new(index), limit }
+    }
+
+    /// Lets gateways attach: from now on every change is heard.
+    pub(crate) fn open(&self) {
+        self.index.lock().closed = None;
+    }
+
+    /// Ends all streams, and lets none attach: changes may be missed from now on.
+    pub(crate) fn close(&self, reason: StreamEnd) {
+        let mut index = self.index.lock();
+        for mailbox in index.mailboxes.values() {
+            mailbox.end(reason.clone());
+        }
+        index.closed = Some(reason);
+    }
+
+    /// Begins a stream without interest.
+    pub(crate) fn attach(&self) -> Result<(StreamId, Arc<Mailbox>), StreamEnd> {
+        let mut index = self.index.lock();
+        if let Some(reason) = &index.closed {
+            return Err(reason.clone());
+        }
+        index.last += 1;
+        let (id, mailbox) = (StreamId(index.last), Arc::new(Mailbox::new()));
+        index.mailboxes.insert(id, Arc::clone(&mailbox));
+        Ok((id, mailbox))
+    }
+
+    /// Adds to a stream's interest, and takes from it first: who is in both lists is in the interest.
+    pub(crate) async fn update(
+        &self,
+        stream: StreamId,
+        added: &[User],
+        removed: &[User],
+    ) -> Result<(), StreamEnd> {
+        for users in removed.chunks(USERS_PER_LOCK) {
+            self.remove(stream, users);
+            tokio::task::yield_now().await;
+        }
+        for users in added.chunks(USERS_PER_LOCK) {
+            let limit = self.limit;
+            let added = self.index.lock().interest.add(stream, users);
+            added.map_err(|_| StreamEnd::TooManyUsers { limit })?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Forgets a stream that ended.
+    pub(crate) async fn detach(&self, stream: StreamId) {
+        let interest = {
+            let mut index = self.index.lock();
+            index.mailboxes.remove(&stream);
+            index.interest.take(stream)
+        };
+        let mut users = interest.into_iter();
+        loop {
+            let some: Vec<User> = users.by_ref().take(USERS_PER_LOCK).collect();
+            if some.is_empty() {
+                return;
+            }
+            self.index.lock().interest.unlink(stream, &some);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Puts a change into the slots of every stream that has interest in its user; returns how many those are.
+    pub(crate) fn route(&self, event: &Event) -> usize {
+        let index = self.index.lock();
+        let streams = index.interest.of(&event.user).iter();
+        streams.filter_map(|stream| index.mailboxes.get(stream)).map(|mailbox| mailbox.put(event)).count()
+    }
+
+    fn remove(&self, stream: StreamId, users: &[User]) {
+        let mut index = self.index.lock();
+        index.interest.remove(stream, users);
+        if let Some(mailbox) = index.mailboxes.get(&stream) {
+            mailbox.remove(users);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

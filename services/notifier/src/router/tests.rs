@@ -1,0 +1,147 @@
+use std::future::Future;
+
+use prost::Message as _;
+use rollcall_domain::id::{AppId, UserId};
+use rollcall_proto::{
+    event::v1::{Change, ChangeKind},
+    notifier::v1::AttachResponse,
+};
+
+use super::*;
+
+fn user(name: &str) -> User {
+    User { app: AppId::new(1).unwrap(), user: UserId::new(name).unwrap() }
+}
+
+fn event(name: &str, record_version: u64) -> Event {
+    let change = Change {
+        record_version,
+        kind: ChangeKind::Status as i32,
+        app_id: 1,
+        user_id: name.to_owned(),
+        ..Change::default()
+    };
+    Event::decode(change.encode_to_vec().into()).unwrap()
+}
+
+fn open(limit: usize) -> Router {
+    let router = Router::new(limit);
+    router.open();
+    router
+}
+
+/// Returns what is ready, without waiting.
+fn ready(mailbox: &Mailbox) -> Option<Result<AttachResponse, StreamEnd>> {
+    let next = std::pin::pin!(mailbox.next());
+    match next.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(next) => Some(next),
+        std::task::Poll::Pending => None,
+    }
+}
+
+fn versions(mailbox: &Mailbox) -> Vec<(String, u64)> {
+    let changes = ready(mailbox).map(|next| next.unwrap().changes).unwrap_or_default();
+    changes.into_iter().map(|change| (change.user_id, change.record_version)).collect()
+}
+
+#[tokio::test]
+async fn a_change_goes_to_those_interested_and_to_nobody_else() {
+    let router = open(10);
+    let (a, mailbox_a) = router.attach().unwrap();
+    let (b, mailbox_b) = router.attach().unwrap();
+    router.update(a, &[user("alice"), user("bob")], &[]).await.unwrap();
+    router.update(b, &[user("bob")], &[]).await.unwrap();
+
+    assert_eq!(router.route(&event("alice", 1)), 1);
+    assert_eq!(router.route(&event("bob", 2)), 2);
+    assert_eq!(router.route(&event("carol", 3)), 0);
+    assert_eq!(versions(&mailbox_a), [("alice".to_owned(), 1), ("bob".to_owned(), 2)]);
+    assert_eq!(versions(&mailbox_b), [("bob".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_holds_the_latest_only_and_delays_nobody() {
+    let router = open(10);
+    let (slow, slow_mailbox) = router.attach().unwrap();
+    let (quick, quick_mailbox) = router.attach().unwrap();
+    for stream in [slow, quick] {
+        router.update(stream, &[user("alice")], &[]).await.unwrap();
+    }
+    for version in 1..=1000 {
+        router.route(&event("alice", version));
+        assert_eq!(versions(&quick_mailbox), [("alice".to_owned(), version)]);
+    }
+    assert_eq!(versions(&slow_mailbox), [("alice".to_owned(), 1000)]);
+    assert_eq!(ready(&slow_mailbox), None);
+}
+
+#[tokio::test]
+async fn what_waits_of_a_user_goes_with_the_interest() {
+    let router = open(10);
+    let (stream, mailbox) = router.attach().unwrap();
+    router.update(stream, &[user("alice"), user("bob")], &[]).await.unwrap();
+    router.route(&event("alice", 1));
+    router.route(&event("bob", 1));
+    router.update(stream, &[], &[user("alice")]).await.unwrap();
+    router.route(&event("alice", 2));
+    assert_eq!(versions(&mailbox), [("bob".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn who_is_added_and_removed_at_once_is_in_the_interest() {
+    let router = open(10);
+    let (stream, mailbox) = router.attach().unwrap();
+    router.update(stream, &[user("alice")], &[user("alice")]).await.unwrap();
+    router.route(&event("alice", 1));
+    assert_eq!(versions(&mailbox), [("alice".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn many_changes_are_split_into_messages() {
+    let router = open(1000);
+    let (stream, mailbox) = router.attach().unwrap();
+    let names: Vec<String> = (0..300).map(|n| format!("user{n}")).collect();
+    let users: Vec<User> = names.iter().map(|name| user(name)).collect();
+    router.update(stream, &users, &[]).await.unwrap();
+    mailbox.acknowledge(7);
+    for name in &names {
+        router.route(&event(name, 1));
+    }
+    let first = ready(&mailbox).unwrap().unwrap();
+    let second = ready(&mailbox).unwrap().unwrap();
+    assert_eq!((first.acknowledged, first.changes.len()), (7, 256));
+    assert_eq!((second.acknowledged, second.changes.len()), (0, 44));
+    assert_eq!(ready(&mailbox), None);
+}
+
+#[tokio::test]
+async fn a_stream_that_ended_leaves_nothing_behind() {
+    let router = open(10);
+    let (stream, _) = router.attach().unwrap();
+    router.update(stream, &[user("alice")], &[]).await.unwrap();
+    router.detach(stream).await;
+    assert_eq!(router.route(&event("alice", 1)), 0);
+    assert!(router.index.lock().mailboxes.is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_has_a_limit() {
+    let router = open(1);
+    let (stream, _) = router.attach().unwrap();
+    router.update(stream, &[user("alice")], &[]).await.unwrap();
+    router.update(stream, &[user("alice")], &[]).await.unwrap();
+    let refused = router.update(stream, &[user("bob")], &[]).await.unwrap_err();
+    assert_eq!(refused, StreamEnd::TooManyUsers { limit: 1 });
+    router.update(stream, &[user("bob")], &[user("alice")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_attached_while_changes_are_not_heard() {
+    let router = Router::new(10);
+    assert_eq!(router.attach().unwrap_err(), StreamEnd::BusLost);
+    router.open();
+    let (_, mailbox) = router.attach().unwrap();
+    router.close(StreamEnd::BusLost);
+    assert_eq!(ready(&mailbox), Some(Err(StreamEnd::BusLost)));
+    assert_eq!(router.attach().unwrap_err(), StreamEnd::BusLost);
+}

@@ -1,0 +1,134 @@
+//! The notifier as a whole: hears the bus, serves gateways.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rollcall_bus::{Bus, Message, Subscription};
+use rollcall_proto::notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME};
+use rollcall_runtime::{
+    grpc::{self, Listener},
+    rng,
+    shutdown::CancellationToken,
+    supervise::Supervisor,
+};
+use tonic::service::Routes;
+use tracing::{debug, info, warn};
+
+use crate::{
+    config::Config,
+    error::{Error, StreamEnd},
+    event::Event,
+    grpc::Grpc,
+    router::{INTEREST_LIMIT, Router},
+};
+
+/// The longest pause before the bus is tried a second time; it doubles with every failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause there is between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A notifier that listens and does not serve yet.
+pub struct Service {
+    listener: Listener,
+    bus: Arc<dyn Bus>,
+}
+
+impl Service {
+    /// Listens on the configured address.
+    pub fn bind(config: &Config, bus: Arc<dyn Bus>) -> Result<Self, Error> {
+        Ok(Self { listener: Listener::bind(config.listen)?, bus })
+    }
+
+    /// Returns the address, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`.
+    ///
+    /// Gateways can attach while the bus is heard. Whenever its subscription ends, changes may have been missed:
+    /// all streams end, and gateways attach anew and read what they hold.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let router = Arc::new(Router::new(INTEREST_LIMIT));
+        let mut ear = Ear { bus: self.bus, router: Arc::clone(&router), malformed: 0 };
+        // Before the server, so that the first gateway need not try twice.
+        let first = ear.subscribe().await;
+
+        let stop = shutdown.child_token();
+        let mut tasks = Supervisor::new(stop.clone());
+        let routes = Routes::new(NotifierServiceServer::new(Grpc::new(Arc::clone(&router))));
+        tasks.spawn("gRPC server", grpc::serve(self.listener, routes, &[SERVICE_NAME], stop.clone()));
+        tasks.spawn("listening to the bus", async move {
+            stop.run_until_cancelled(ear.run(first)).await;
+            router.close(StreamEnd::Stopping);
+            Ok::<(), Error>(())
+        });
+        Ok(tasks.run().await?)
+    }
+}
+
+/// Hears the bus, and routes what it hears.
+struct Ear {
+    bus: Arc<dyn Bus>,
+    router: Arc<Router>,
+    /// How many payloads could not be read.
+    malformed: u64,
+}
+
+impl Ear {
+    async fn run(&mut self, first: Option<Subscription>) {
+        let mut subscription = first;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(subscription) = subscription.take() {
+                self.hear(subscription).await;
+                pause = FIRST_PAUSE;
+            }
+            tokio::time::sleep(rng::jitter(pause)).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            subscription = self.subscribe().await;
+        }
+    }
+
+    async fn subscribe(&self) -> Option<Subscription> {
+        match self.bus.subscribe_status().await {
+            Ok(subscription) => Some(subscription),
+            Err(error) => {
+                warn!(%error, "could not subscribe to changes, trying again");
+                None
+            }
+        }
+    }
+
+    /// Routes all that a subscription brings, until it ends.
+    async fn hear(&mut self, mut subscription: Subscription) {
+        self.router.open();
+        info!("listening to changes");
+        while let Some(message) = subscription.messages.recv().await {
+            self.route(message);
+        }
+        warn!("the bus ended the subscription to changes, all gateways attach again");
+        self.router.close(StreamEnd::BusLost);
+    }
+
+    fn route(&mut self, message: Message) {
+        let subject = message.subject;
+        match Event::decode(message.payload) {
+            Ok(event) => {
+                let gateways = self.router.route(&event);
+                debug!(
+                    %subject,
+                    kind = ?event.kind,
+                    sequence = event.change.sequence,
+                    record_version = event.version.0,
+                    traceparent = event.change.traceparent,
+                    gateways,
+                    "routed a change"
+                );
+            }
+            Err(error) => {
+                self.malformed += 1;
+                warn!(%subject, %error, malformed = self.malformed, "skipped a message that is no change");
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The notifier over real gRPC, with a bus that the test plays.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use prost::Message as _;
+use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
+use rollcall_notifier::{Config, Service};
+use rollcall_proto::{
+    event::v1::{Change, ChangeKind},
+    notifier::v1::{AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient},
+    trace::TraceParent,
+};
+use rollcall_runtime::{grpc, shutdown::CancellationToken};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+/// Long enough for any machine, for a test that fails.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A bus with one subscriber at a time, whose subscription the test can end.
+#[derive(Default)]
+struct PlayedBus {
+    subscriber: Mutex<Option<mpsc::Sender<Message>>>,
+}
+
+#[async_trait]
+impl Bus for PlayedBus {
+    async fn publish(&self, message: Message) -> Result<(), Error> {
+        let subscriber = self.subscriber.lock().clone().unwrap();
+        subscriber.send(message).await.map_err(|error| Error::Unavailable(error.to_string()))
+    }
+
+    async fn subscribe_status(&self) -> Result<Subscription, Error> {
+        let (sender, messages) = mpsc::channel(16);
+        *self.subscriber.lock() = Some(sender);
+        Ok(Subscription { messages })
+    }
+
+    async fn request(&self, message: Message, _: Duration) -> Result<Bytes, Error> {
+        Err(Error::NobodyServes(message.subject))
+    }
+
+    async fn serve(&self, subject: Subject) -> Result<Requests, Error> {
+        Err(Error::NobodyServes(subject))
+    }
+}
+
+impl PlayedBus {
+    async fn tell(&self, payload: impl Into<Bytes>) {
+        let message =
+            Message { subject: Subject::Status(0), trace: TraceParent::default(), payload: payload.into() };
+        self.publish(message).await.unwrap();
+    }
+
+    async fn change(&self, user: &str, version: u64) {
+        self.tell(change(user, version).encode_to_vec()).await;
+    }
+
+    fn end_subscription(&self) {
+        self.subscriber.lock().take();
+    }
+}
+
+struct Gateway {
+    requests: mpsc::Sender<AttachRequest>,
+    responses: Streaming<AttachResponse>,
+}
+
+impl Gateway {
+    /// Attaches, as often as it takes.
+    async fn attach(url: &str) -> Self {
+        let attaching = async {
+            loop {
+                let mut client = NotifierServiceClient::new(grpc::channel(url).unwrap());
+                let (requests, receiver) = mpsc::channel(16);
+                match client.attach(ReceiverStream::new(receiver)).await {
+                    Ok(responses) => return Self { requests, responses: responses.into_inner() },
+                    Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status}"),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, attaching).await.unwrap()
+    }
+
+    async fn add(&self, batch: u64, users: &[&str]) {
+        let added = users.iter().map(|user| user_of(user)).collect();
+        self.requests.send(AttachRequest { batch, added, removed: Vec::new() }).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Result<Option<AttachResponse>, Status> {
+        tokio::time::timeout(LIMIT, self.responses.message()).await.unwrap()
+    }
+
+    async fn acknowledged(&mut self) -> u64 {
+        self.next().await.unwrap().unwrap().acknowledged
+    }
+
+    async fn changes(&mut self) -> Vec<Change> {
+        self.next().await.unwrap().unwrap().changes
+    }
+
+    async fn refused(&mut self) -> Status {
+        loop {
+            match self.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the stream ended without a status"),
+                Err(status) => return status,
+            }
+        }
+    }
+}
+
+fn user_of(user: &str) -> User {
+    User { app_id: 1, user_id: user.to_owned() }
+}
+
+fn change(user: &str, record_version: u64) -> Change {
+    Change {
+        sequence: record_version,
+        record_version,
+        kind: ChangeKind::Status as i32,
+        app_id: 1,
+        user_id: user.to_owned(),
+        ..Change::default()
+    }
+}
+
+fn start() -> (Arc<PlayedBus>, String, CancellationToken) {
+    let bus = Arc::new(PlayedBus::default());
+    let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
+    let service = Service::bind(&config, Arc::<PlayedBus>::clone(&bus)).unwrap();
+    let url = format!("http://{}", service.local_addr());
+    let shutdown = CancellationToken::new();
+    tokio::spawn(service.run(shutdown.clone()));
+    (bus, url, shutdown)
+}
+
+#[tokio::test]
+async fn a_gateway_hears_what_happens_after_its_interest_was_acknowledged() {
+    let (bus, url, _) = start();
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice"]).await;
+    assert_eq!(gateway.acknowledged().await, 1);
+    bus.change("carol", 1).await;
+    bus.change("alice", 2).await;
+    assert_eq!(gateway.changes().await, [change("alice", 2)]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_read_delays_no_other_and_gets_the_last_state() {
+    const LAST: u64 = 20_000;
+    let (bus, url, _) = start();
+    let mut slow = Gateway::attach(&url).await;
+    let mut quick = Gateway::attach(&url).await;
+    for gateway in [&mut slow, &mut quick] {
+        gateway.add(1, &["alice", "bob"]).await;
+        assert_eq!(gateway.acknowledged().await, 1);
+    }
+    // Far more than the windows of HTTP/2 hold for the slow one.
+    for version in 1..=LAST {
+        bus.change("alice", version).await;
+    }
+    bus.change("bob", LAST + 1).await;
+    for gateway in [&mut quick, &mut slow] {
+        let mut last = 0;
+        let bob = loop {
+            let changes = gateway.changes().await;
+            for change in changes.iter().filter(|change| change.user_id == "alice") {
+                assert!(change.record_version > last);
+                last = change.record_version;
+            }
+            if let Some(bob) = changes.into_iter().find(|change| change.user_id == "bob") {
+                break bob;
+            }
+        };
+        assert_eq!((last, bob.record_version), (LAST, LAST + 1));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_no_change_is_skipped() {
+    let (bus, url, _) = start();
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice"]).await;
+    assert_eq!(gateway.acknowledged().await, 1);
+    bus.tell(&b"\xff"[..]).await;
+    bus.tell(&b""[..]).await;
+    bus.change("alice", 1).await;
+    assert_eq!(gateway.changes().await, [change("alice", 1)]);
+}
+
+#[tokio::test]
+async fn a_malformed_user_or_a_batch_out_of_order_ends_the_stream() {
+    let (_bus, url, _) = start();
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice", "no\nuser"]).await;
+    let status = gateway.refused().await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status.message().contains("batch 1 names a user that is none: user id has byte 0x0a"),
+        "{status}"
+    );
+
+    let mut gateway = Gateway::attach(&url).await;
+    for batch in [2, 2] {
+        gateway.add(batch, &["alice"]).await;
+    }
+    let status = gateway.refused().await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(status.message(), "batch 2 came after 2, expected a greater one");
+}
+
+#[tokio::test]
+async fn when_the_bus_is_lost_gateways_attach_anew_and_hear_again() {
+    let (bus, url, _) = start();
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice"]).await;
+    assert_eq!(gateway.acknowledged().await, 1);
+    bus.end_subscription();
+    assert_eq!(gateway.refused().await.code(), Code::Unavailable);
+
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice"]).await;
+    assert_eq!(gateway.acknowledged().await, 1);
+    bus.change("alice", 5).await;
+    assert_eq!(gateway.changes().await, [change("alice", 5)]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_closes_its_side_is_let_go() {
+    let (_bus, url, _) = start();
+    let Gateway { requests, mut responses } = Gateway::attach(&url).await;
+    drop(requests);
+    assert_eq!(tokio::time::timeout(LIMIT, responses.message()).await.unwrap().unwrap(), None);
+}
+
+#[tokio::test]
+async fn at_shutdown_streams_end_and_the_notifier_stops() {
+    let bus = Arc::new(PlayedBus::default());
+    let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
+    let service = Service::bind(&config, bus).unwrap();
+    let url = format!("http://{}", service.local_addr());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(service.run(shutdown.clone()));
+    let mut gateway = Gateway::attach(&url).await;
+    shutdown.cancel();
+    assert_eq!(gateway.refused().await.code(), Code::Unavailable);
+    tokio::time::timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+}
