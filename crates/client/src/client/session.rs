@@ -1,0 +1,156 @@
+//! What the driver does while it is connected: frames, calls, heartbeats, until the connection or the login ends.
+
+use rollcall_proto::{
+    client::v1::{
+        self as wire, client_frame::Call as Request, reply::Result as Returned,
+        server_frame::Event as Received,
+    },
+    close::CloseCode,
+};
+use tokio::time::{sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::{
+    calls::{self, Effect, FrameLimit, ReplyTo},
+    connection::{Closed, Connection, Online},
+    driver::{Command, Driver, End, refuse_login},
+    heartbeat::Beat,
+    mailbox::Event,
+};
+use crate::{Code, Error, UserStatus};
+
+/// Serves one connection until its end.
+pub(super) async fn serve(driver: &mut Driver, online: Online) -> End {
+    let Online { mut connection, heartbeat, .. } = online;
+    loop {
+        let beat = heartbeat.next(connection.last_sent(), connection.last_heard());
+        let step = tokio::select! {
+            received = connection.next() => match received {
+                Ok(event) => driver.on_event(event),
+                Err(closed) => Err(ended(closed)),
+            },
+            command = driver.commands.recv() => match command {
+                None => Err(gone()),
+                Some(Command::Login(login)) => { refuse_login(*login); Ok(()) }
+                Some(Command::Logout(reply)) => return driver.log_out(connection, reply).await,
+                Some(Command::Call(call)) => {
+                    let frame = driver.calls.begin(call, driver.diff.own_version());
+                    send(&mut connection, frame).await
+                }
+            },
+            () = sleep_until(beat.at()) => match beat {
+                Beat::Ping(_) => {
+                    let id = driver.calls.next_id();
+                    let ping = calls::encode(id, Request::Ping(wire::Ping {}), FrameLimit::AfterLogin);
+                    send(&mut connection, ping.ok()).await
+                }
+                Beat::Dead(_) => Err(End::Lost(Error::disconnected("the server has fallen silent"))),
+            },
+        };
+        if let Err(end) = step {
+            if !matches!(end, End::Lost(_)) {
+                connection.close().await;
+            }
+            return end;
+        }
+    }
+}
+
+impl Driver {
+    fn on_event(&mut self, event: Received) -> Result<(), End> {
+        match event {
+            Received::Reply(reply) => self.on_reply(reply),
+            Received::StatusChanged(changed) => {
+                let statuses = changed.statuses.into_iter().map(UserStatus::from_wire);
+                let readable = statuses.filter_map(|status| status.inspect_err(|error| warn!(%error)).ok());
+                let news = self.diff.on_push(readable.collect());
+                self.show(news);
+            }
+            Received::Kicked(kicked) => {
+                return Err(End::Over(Error::new(Code::Kicked, kicked.message), Some(Event::KickedOffline)));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_reply(&mut self, reply: wire::Reply) {
+        let Some(waiting) = self.calls.take(reply.id) else {
+            // The reply to a ping, or to a call that was dropped from the table.
+            debug!(id = reply.id, code = reply.code, "nobody waits for a reply");
+            return;
+        };
+        let outcome = calls::outcome(reply);
+        if let Ok(returned) = &outcome {
+            self.apply(waiting.effect, returned.as_ref());
+        }
+        let _ = waiting.reply.send(outcome);
+    }
+
+    fn apply(&mut self, effect: Effect, returned: Option<&Returned>) {
+        match (effect, returned) {
+            (Effect::Set(before), Some(Returned::SetSelfStatus(result))) => {
+                let status = result.status.clone().and_then(|status| UserStatus::from_wire(status).ok());
+                let echo = status.and_then(|status| self.diff.on_set_reply(status, before));
+                self.show(echo.into_iter().collect());
+            }
+            (Effect::Subscribe, Some(Returned::Subscribe(result))) => {
+                self.diff.forget(result.evicted.iter().map(String::as_str));
+            }
+            (Effect::Unsubscribe(ids), _) if ids.is_empty() => self.diff.forget_others(),
+            (Effect::Unsubscribe(ids), _) => self.diff.forget(ids.iter().map(String::as_str)),
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, news: Vec<UserStatus>) {
+        if !news.is_empty() {
+            self.events.push(Event::Statuses(news));
+        }
+    }
+
+    /// Logs out: here in any case, and on the server if it answers in time.
+    async fn log_out(&mut self, mut connection: Connection, reply: ReplyTo<()>) -> End {
+        let limit = self.config.call_timeout;
+        let outcome = timeout(limit, self.say_logout(&mut connection)).await;
+        connection.close().await;
+        End::LoggedOut(reply, outcome.unwrap_or_else(|_| Err(Error::timeout(limit))))
+    }
+
+    async fn say_logout(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let id = self.calls.next_id();
+        let frame = calls::encode(id, Request::Logout(wire::Logout {}), FrameLimit::AfterLogin)?;
+        connection.send(frame).await?;
+        loop {
+            match connection.next().await {
+                Ok(Received::Reply(reply)) if reply.id == id => return calls::outcome(reply).map(drop),
+                Ok(Received::Reply(reply)) => self.on_reply(reply),
+                // Who logs out need not hear of it any more, nor of a kick.
+                Ok(Received::StatusChanged(_) | Received::Kicked(_)) => {}
+                Err(Closed::Final(Some(CloseCode::LoggedOut), _)) => return Ok(()),
+                Err(Closed::Lost(error) | Closed::Final(_, error)) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Sends a frame, if there is one.
+async fn send(connection: &mut Connection, frame: Option<Vec<u8>>) -> Result<(), End> {
+    match frame {
+        Some(frame) => connection.send(frame).await.map_err(End::Lost),
+        None => Ok(()),
+    }
+}
+
+fn gone() -> End {
+    End::Over(Error::disconnected("the client is gone"), None)
+}
+
+fn ended(closed: Closed) -> End {
+    match closed {
+        Closed::Lost(error) => End::Lost(error),
+        Closed::Final(Some(CloseCode::Kicked), error) => {
+            End::Over(Error::new(Code::Kicked, error.description), Some(Event::KickedOffline))
+        }
+        Closed::Final(_, error) => End::Over(error.clone(), Some(Event::Disconnected(error))),
+    }
+}
