@@ -1,1 +1,26 @@
-//! Typed records over the store.
+//! Typed records over the store: their codec, the loop of read, decide and commit, and the publication of what
+//! commits have to tell.
+//!
+//! Invariant: a record is changed only by a commit that names the version it was decided upon, and what the
+//! change has to tell is in the outbox by the same commit. Start with [`Users::apply`].
+
+mod apps;
+mod codec;
+mod commit;
+mod error;
+mod event;
+mod lists;
+mod publisher;
+mod relay;
+mod users;
+
+#[cfg(test)]
+mod fixture;
+
+pub use apps::{App, Apps, Elapsed, TokenKey};
+pub use codec::Error as CodecError;
+pub use error::Error;
+pub use lists::{HeldList, Lists, Revised};
+pub use publisher::{Publisher, Publishing};
+pub use relay::Relay;
+pub use users::{Applied, Users};

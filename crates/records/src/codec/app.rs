@@ -1,0 +1,71 @@
+//! The record of an app: its settings and the keys of its tokens.
+
+use std::fmt;
+
+use bytes::Bytes;
+use prost::Message as _;
+use rollcall_domain::app::{Edition, Limits, Settings};
+
+use super::Error;
+use crate::apps::TokenKey;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredApp {
+    #[prost(uint32, tag = "1")]
+    edition: u32,
+    #[prost(bool, tag = "2")]
+    status: bool,
+    #[prost(uint32, tag = "3")]
+    query_ids: u32,
+    #[prost(uint32, tag = "4")]
+    subscribe_ids: u32,
+    #[prost(uint32, tag = "5")]
+    subscriptions: u32,
+    #[prost(message, repeated, tag = "6")]
+    keys: Vec<StoredKey>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct StoredKey {
+    #[prost(string, tag = "1")]
+    kid: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    hs256: Bytes,
+}
+
+impl fmt::Debug for StoredKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredKey").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+/// Writes an app.
+pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
+    let stored = StoredApp {
+        edition: settings.edition as u32,
+        status: settings.status,
+        query_ids: settings.limits.query_ids,
+        subscribe_ids: settings.limits.subscribe_ids,
+        subscriptions: settings.limits.subscriptions,
+        keys: keys.iter().map(|key| StoredKey { kid: key.kid.clone(), hs256: key.hs256.clone() }).collect(),
+    };
+    stored.encode_to_vec().into()
+}
+
+/// Reads an app.
+pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
+    let stored = StoredApp::decode(value)?;
+    let limits = Limits {
+        query_ids: stored.query_ids,
+        subscribe_ids: stored.subscribe_ids,
+        subscriptions: stored.subscriptions,
+    };
+    limits.validate().map_err(|refusal| Error::field("limits", &refusal.message))?;
+    let edition = [Edition::Standard, Edition::Premium]
+        .into_iter()
+        .find(|edition| *edition as u32 == stored.edition)
+        .ok_or_else(|| Error::field("edition", &stored.edition))?;
+    let keys = stored.keys.into_iter().map(|key| TokenKey { kid: key.kid, hs256: key.hs256 }).collect();
+    Ok((Settings { edition, status: stored.status, limits }, keys))
+}

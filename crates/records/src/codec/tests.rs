@@ -1,0 +1,144 @@
+//! Tests of the records: round trips of any state, and bytes that nobody wrote.
+
+use bytes::Bytes;
+use proptest::{collection, option, prelude::*, sample};
+use rollcall_domain::{
+    app::{Edition, Limits, Settings},
+    id::{BootId, DeviceId, Platform, SessionId, UserId},
+    status::{CustomStatus, RecordVersion},
+    subscription::SubscriptionList,
+    time::Timestamp,
+    user::{EndReason, Session, UserState},
+};
+
+use super::*;
+use crate::apps::TokenKey;
+
+const VERSION: RecordVersion = RecordVersion(99);
+
+fn session_ids() -> impl Strategy<Value = SessionId> {
+    (any::<u64>(), any::<u64>()).prop_map(|(boot, counter)| SessionId { boot: BootId(boot), counter })
+}
+
+fn platforms() -> impl Strategy<Value = Platform> {
+    sample::select(&Platform::ALL[..])
+}
+
+fn sessions() -> impl Strategy<Value = Session> {
+    (platforms(), "[!-~]{1,64}", option::of(1..=u64::MAX)).prop_map(|(platform, device, order)| Session {
+        platform,
+        device: DeviceId::new(&device).unwrap(),
+        order: order.map(RecordVersion),
+    })
+}
+
+fn reasons() -> impl Strategy<Value = EndReason> {
+    sample::select(vec![
+        EndReason::Closed,
+        EndReason::Timeout,
+        EndReason::Logout,
+        EndReason::Kicked,
+        EndReason::Replaced,
+    ])
+}
+
+fn states() -> impl Strategy<Value = UserState> {
+    (
+        collection::btree_map(session_ids(), sessions(), 0..=32),
+        collection::btree_map(platforms(), any::<u64>().prop_map(Timestamp), 0..=7),
+        "[^\0]{0,25}",
+        option::of(any::<u64>().prop_map(Timestamp)),
+        collection::vec((session_ids(), reasons()), 0..=16),
+    )
+        .prop_map(|(sessions, marks, custom, last_online_at, ended)| {
+            let custom = CustomStatus::new(&custom).unwrap();
+            UserState { sessions, marks, custom, last_online_at, ended }
+        })
+}
+
+proptest! {
+    #[test]
+    fn any_state_survives_its_record_and_unknown_orders_become_its_version(state in states()) {
+        let mut expected = state.clone();
+        for session in expected.sessions.values_mut() {
+            session.order.get_or_insert(VERSION);
+        }
+        prop_assert_eq!(user::decode(user::encode(&state), VERSION).unwrap(), expected);
+    }
+
+    #[test]
+    fn bytes_that_nobody_wrote_never_panic(bytes in collection::vec(any::<u8>(), 0..200)) {
+        let bytes = Bytes::from(bytes);
+        let _ = user::decode(bytes.clone(), VERSION);
+        let _ = list::decode(bytes.clone());
+        let _ = app::decode(bytes);
+    }
+
+    #[test]
+    fn a_record_with_one_byte_changed_never_panics(
+        state in states(),
+        place in any::<sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut bytes = user::encode(&state).to_vec();
+        if !bytes.is_empty() {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            let _ = user::decode(bytes.into(), VERSION);
+        }
+    }
+
+    #[test]
+    fn any_list_survives_its_record(ids in collection::vec("[ -~]{1,32}", 0..=200)) {
+        let list = SubscriptionList::from_ids(ids.iter().map(|id| UserId::new(id).unwrap()).collect());
+        prop_assert_eq!(list::decode(list::encode(&list)).unwrap(), list);
+    }
+}
+
+#[test]
+fn a_state_without_anything_is_no_bytes_and_no_bytes_are_that_state() {
+    assert!(user::encode(&UserState::default()).is_empty());
+    assert_eq!(user::decode(Bytes::new(), VERSION).unwrap(), UserState::default());
+}
+
+#[test]
+fn values_that_no_release_wrote_are_errors_that_name_the_field() {
+    // Field 1 is a session; within it field 3 is the platform and field 4 the device.
+    let cases: [(&[u8], &str); 4] = [
+        (&[0x0a, 0x05, 0x18, 0x63, 0x22, 0x01, b'd'], "platform"),
+        (&[0x0a, 0x02, 0x18, 0x01], "device"),
+        (&[0x1a, 0x01, 0x00], "custom status"),
+        (&[0x2a, 0x02, 0x18, 0x09], "reason of an ended session"),
+    ];
+    for (bytes, expected) in cases {
+        let error = user::decode(Bytes::copy_from_slice(bytes), VERSION).unwrap_err();
+        assert!(matches!(error, Error::Field { field, .. } if field == expected), "{error}");
+    }
+    assert!(matches!(user::decode(Bytes::from_static(b"\x0a\x50"), VERSION), Err(Error::Message(_))));
+    assert!(matches!(list::decode(Bytes::from_static(b"\x0a\x01\n")), Err(Error::Field { .. })));
+    assert!(matches!(app::decode(Bytes::new()), Err(Error::Field { field: "limits", .. })));
+}
+
+#[test]
+fn an_app_survives_its_record_and_its_key_is_never_shown() {
+    let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1 };
+    let settings = Settings { edition: Edition::Premium, status: true, limits };
+    let keys = vec![TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(b"secret") }];
+    assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));
+    assert_eq!(format!("{keys:?}"), "[TokenKey { kid: \"1\", .. }]");
+}
+
+#[test]
+fn a_user_with_one_session_takes_less_than_90_bytes_and_a_list_2_bytes_an_id_beside_the_id() {
+    let id = SessionId { boot: BootId(u64::MAX), counter: 100_000 };
+    let order = Some(RecordVersion(1_800_000_000_000_000));
+    let device = DeviceId::new("01234567-89ab-cdef-0123-456789abcdef").unwrap();
+    let mut state = UserState::default();
+    state.sessions.insert(id, Session { platform: Platform::Web, device, order });
+    state.last_online_at = Some(Timestamp(1_800_000_000_000_000));
+    let length = user::encode(&state).len();
+    assert!(length < 90, "{length}");
+
+    let ids = (0..200).map(|n| UserId::new(&format!("user{n:06}")).unwrap()).collect();
+    assert_eq!(list::encode(&SubscriptionList::from_ids(ids)).len(), 200 * 12);
+}

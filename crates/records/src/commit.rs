@@ -1,0 +1,88 @@
+//! The loop of read, decide and commit: a decision counts only upon the version that it was made upon.
+
+use bytes::Bytes;
+use rollcall_domain::{
+    status::{RecordVersion, StatusVersion},
+    time::Timestamp,
+};
+use rollcall_store::{
+    Commit, Committed, Key, Outcome, Record, Store,
+    port::{Timer, TimerChange, Write},
+};
+
+use crate::error::Error;
+
+/// How often a commit is tried. Each failed try means that another one's commit succeeded; this is more than a
+/// user has sessions, and each session runs one command at a time.
+pub(crate) const ATTEMPTS: u32 = 40;
+
+/// What to commit.
+pub(crate) struct Plan {
+    /// The record's new value.
+    pub(crate) value: Bytes,
+    /// Whether the status gets a new version.
+    pub(crate) new_status: bool,
+    /// What becomes of timers.
+    pub(crate) timers: Vec<TimerChange>,
+    /// Timers that must not be due later than this.
+    pub(crate) guards: Vec<Timer>,
+    /// What the outbox tells.
+    pub(crate) entry: Option<Bytes>,
+}
+
+impl Plan {
+    /// Makes a plan that writes the record and does nothing else.
+    pub(crate) fn put(value: Bytes) -> Self {
+        Self { value, new_status: false, timers: Vec::new(), guards: Vec::new(), entry: None }
+    }
+}
+
+/// The versions of a record; zeros for one that does not exist.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Versions {
+    pub(crate) record: RecordVersion,
+    pub(crate) status: StatusVersion,
+}
+
+/// How it went.
+pub(crate) enum Done {
+    /// There was nothing to commit.
+    Kept,
+    /// It is committed.
+    Committed(Committed),
+    /// A guarded timer was due later; nothing was changed.
+    Guarded,
+}
+
+/// Reads the record, lets `decide` make a plan or none, and commits it; begins anew when another commit came
+/// between. Returns what `decide` returned, the versions that it saw, and how it went.
+pub(crate) async fn commit<T>(
+    store: &dyn Store,
+    key: Key,
+    mut decide: impl FnMut(Option<Record>, Timestamp) -> Result<(T, Option<Plan>), Error> + Send,
+) -> Result<(T, Versions, Done), Error> {
+    for _ in 0..ATTEMPTS {
+        let keys = [key];
+        let (records, now) = tokio::try_join!(store.get(&keys), store.now())?;
+        let record = records.into_iter().next().flatten();
+        let before = record.as_ref().map(|record| Versions { record: record.version, status: record.status });
+        let seen = before.unwrap_or_default();
+        let (value, plan) = decide(record, now)?;
+        let Some(plan) = plan else { return Ok((value, seen, Done::Kept)) };
+        let commit = Commit {
+            key,
+            expected: before.map(|versions| versions.record),
+            write: Write::Put(plan.value),
+            new_status: plan.new_status,
+            timers: plan.timers,
+            guards: plan.guards,
+            entry: plan.entry,
+        };
+        match store.commit(commit).await? {
+            Outcome::Committed(committed) => return Ok((value, seen, Done::Committed(committed))),
+            Outcome::Guarded => return Ok((value, seen, Done::Guarded)),
+            Outcome::Conflict => {}
+        }
+    }
+    Err(Error::Contended { attempts: ATTEMPTS })
+}

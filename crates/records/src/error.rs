@@ -1,0 +1,49 @@
+//! What can go wrong between a call and its record.
+
+use rollcall_domain::code::{Code, Refusal};
+
+use crate::codec;
+
+/// Says why a record was not read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The rules refuse it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store gave no answer; whether a commit was applied is not known.
+    #[error(transparent)]
+    Store(#[from] rollcall_store::Error),
+    /// Others changed the record each time before our commit came.
+    #[error("the record was changed by others {attempts} times in a row, gave up")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The record does not decode.
+    #[error("the record of a {kind} cannot be read")]
+    Unreadable {
+        /// What it is a record of.
+        kind: &'static str,
+        /// Why not.
+        #[source]
+        source: codec::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn unreadable(kind: &'static str) -> impl FnOnce(codec::Error) -> Self {
+        move |source| Self::Unreadable { kind, source }
+    }
+
+    /// Returns what the caller is told: the rules' refusal as it is, else 70169 where trying again helps, and
+    /// 70500 where it does not.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal.clone(),
+            Self::Store(_) | Self::Contended { .. } => {
+                Refusal::new(Code::ServerTimeout, "the store did not serve the call in time, try again")
+            }
+            Self::Unreadable { .. } => Refusal::new(Code::Internal, "a stored record cannot be read"),
+        }
+    }
+}

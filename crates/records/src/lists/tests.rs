@@ -1,0 +1,75 @@
+//! Tests of subscription lists, over the memory store.
+
+use prost::Message as _;
+use rollcall_domain::code::Code;
+use rollcall_proto::event::v1::{Change, ChangeKind};
+
+use super::*;
+use crate::fixture::{Fixture, app, user};
+
+async fn subscribe(fixture: &Fixture, names: &[&str]) -> Revised<usize> {
+    let targets: Vec<UserId> = names.iter().map(|name| user(name)).collect();
+    let me = user("me");
+    let revise = |list: &mut SubscriptionList| Ok(list.subscribe(&me, &targets, 200)?.added.len());
+    fixture.lists.revise(app(), &me, &TraceParent::default(), revise).await.unwrap()
+}
+
+async fn outbox(fixture: &Fixture) -> Vec<Change> {
+    let partition = fixture.store.partitions().of(app(), Some(&user("me")));
+    let entries = fixture.store.unpublished(partition, 100).await.unwrap();
+    entries.into_iter().map(|entry| Change::decode(entry.bytes).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_changed_list_is_told_with_its_version_and_nothing_of_its_content() {
+    let fixture = Fixture::new();
+    let revised = subscribe(&fixture, &["a"]).await;
+    assert_eq!((revised.value, revised.previous_version.0), (1, 0));
+    let [entry] = outbox(&fixture).await.try_into().unwrap();
+    assert_eq!(
+        entry,
+        Change {
+            sequence: 1,
+            record_version: revised.version.0,
+            kind: ChangeKind::List.into(),
+            app_id: 7,
+            user_id: "me".to_owned(),
+            ..Change::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn an_equal_list_is_not_committed_and_a_new_order_is() {
+    let fixture = Fixture::new();
+    let first = subscribe(&fixture, &["a", "b"]).await;
+    let equal = subscribe(&fixture, &["a", "b"]).await;
+    assert_eq!((equal.version, equal.previous_version), (first.version, first.version));
+    let ordered = subscribe(&fixture, &["a"]).await;
+    assert!(ordered.version > first.version);
+    assert_eq!(fixture.lists.read(app(), &user("me")).await.unwrap().list.ids(), [user("b"), user("a")]);
+    assert_eq!(outbox(&fixture).await.len(), 2);
+}
+
+#[tokio::test]
+async fn versions_go_on_over_an_emptied_list() {
+    let fixture = Fixture::new();
+    let full = subscribe(&fixture, &["a"]).await;
+    let clear = |list: &mut SubscriptionList| Ok(list.unsubscribe(&[]));
+    let emptied = fixture.lists.revise(app(), &user("me"), &TraceParent::default(), clear).await.unwrap();
+    assert_eq!(emptied.value, [user("a")]);
+    let held = fixture.lists.read(app(), &user("me")).await.unwrap();
+    assert_eq!(held, HeldList { list: SubscriptionList::default(), version: emptied.version });
+    let again = subscribe(&fixture, &["a"]).await;
+    assert!(full.version < emptied.version && emptied.version < again.version);
+}
+
+#[tokio::test]
+async fn a_refusal_changes_no_list() {
+    let fixture = Fixture::new();
+    let me = user("me");
+    let revise = |list: &mut SubscriptionList| list.subscribe(&me, &[user("a"), me], 200);
+    let error = fixture.lists.revise(app(), &me, &TraceParent::default(), revise).await.unwrap_err();
+    assert_eq!(error.refusal().code, Code::InvalidParameter);
+    assert_eq!(fixture.lists.read(app(), &me).await.unwrap(), HeldList::default());
+}
