@@ -1,0 +1,106 @@
+//! Client frames as WebSocket messages: proto3 JSON in text, protobuf in binary.
+
+use axum::extract::ws::Message;
+use prost::Message as _;
+use rollcall_proto::{
+    client::v1::{ClientFrame, ServerFrame},
+    convert::{SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF},
+};
+
+/// How a connection writes its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// Proto3 JSON in text messages.
+    Json = 0,
+    /// Protobuf in binary messages.
+    Protobuf = 1,
+}
+
+/// How many codecs there are.
+pub(crate) const CODECS: usize = 2;
+
+/// Says why a message is no frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The message is of the other kind.
+    #[error("a {found} message was received, expected {expected}")]
+    WrongKind {
+        /// The kind received.
+        found: &'static str,
+        /// The kind of the subprotocol.
+        expected: &'static str,
+    },
+    /// The text is not the JSON of a frame.
+    #[error("the frame is not valid JSON of rollcall.client.v1.ClientFrame: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The bytes are not the protobuf of a frame.
+    #[error("the frame is not a valid rollcall.client.v1.ClientFrame: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+}
+
+impl Codec {
+    /// Finds the codec of a subprotocol.
+    pub(crate) fn of_subprotocol(name: &str) -> Option<Self> {
+        match name {
+            SUBPROTOCOL_JSON => Some(Self::Json),
+            SUBPROTOCOL_PROTOBUF => Some(Self::Protobuf),
+            _ => None,
+        }
+    }
+
+    /// Reads a frame; `None` for a WebSocket ping, pong or close, which says nothing.
+    pub(crate) fn decode(self, message: &Message) -> Result<Option<ClientFrame>, Error> {
+        let wrong = |found, expected| Err(Error::WrongKind { found, expected });
+        match (self, message) {
+            (Self::Json, Message::Text(text)) => Ok(Some(serde_json::from_str(text)?)),
+            (Self::Protobuf, Message::Binary(bytes)) => Ok(Some(ClientFrame::decode(bytes.clone())?)),
+            (Self::Json, Message::Binary(_)) => wrong("binary", "text"),
+            (Self::Protobuf, Message::Text(_)) => wrong("text", "binary"),
+            (_, Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => Ok(None),
+        }
+    }
+
+    /// Writes a frame.
+    pub(crate) fn encode(self, frame: &ServerFrame) -> Message {
+        match self {
+            // Our own frames have no map keys or foreign values that JSON could refuse.
+            Self::Json => Message::Text(serde_json::to_string(frame).unwrap_or_default().into()),
+            Self::Protobuf => Message::Binary(frame.encode_to_vec().into()),
+        }
+    }
+}
+
+/// Returns the length of a message's payload in bytes.
+pub(crate) fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_proto::client::v1::{Ping, client_frame::Call};
+
+    use super::*;
+
+    #[test]
+    fn both_codecs_read_the_same_frame() {
+        let json = Message::text(r#"{"id":7,"ping":{},"someNewField":[1,{}]}"#);
+        let frame = Codec::Json.decode(&json).unwrap().unwrap();
+        assert_eq!((frame.id, frame.call.clone()), (7, Some(Call::Ping(Ping {}))));
+        let binary = Message::binary(frame.encode_to_vec());
+        assert_eq!(Codec::Protobuf.decode(&binary).unwrap(), Some(frame));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_an_error() {
+        for text in ["", "{", "[]", "7", r#"{"id":"x"}"#, r#"{"id":-1}"#, r#"{"login":7}"#] {
+            Codec::Json.decode(&Message::text(text)).unwrap_err();
+        }
+        Codec::Json.decode(&Message::binary(vec![8, 1])).unwrap_err();
+        Codec::Protobuf.decode(&Message::text("{}")).unwrap_err();
+        Codec::Protobuf.decode(&Message::binary(vec![0xff; 9])).unwrap_err();
+    }
+}

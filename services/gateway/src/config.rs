@@ -1,0 +1,141 @@
+//! Settings of the gateway, with the defaults that SPEC states.
+
+use std::{net::SocketAddr, time::Duration};
+
+use rollcall_runtime::config::{Profile, Validate};
+use serde::{Deserialize, Serialize};
+
+/// Settings of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where clients connect. Default `127.0.0.1:7700`; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// Where gRPC health is served. Default `127.0.0.1:0`, any free port.
+    pub health_listen: SocketAddr,
+    /// The URL of presence.
+    pub presence: String,
+    /// The URL of subscription.
+    pub subscription: String,
+    /// The URL of a notifier.
+    pub notifier: String,
+    /// How long a client may be silent before its session ends. Default 400 s. Equal to presence's.
+    #[serde(with = "humantime_serde")]
+    pub expiry: Duration,
+    /// How often a client with nothing to say should say so. Default 50 s: proxies cut at 60 s.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    /// How long a connection may take to log in. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub login_timeout: Duration,
+    /// How often presence is told of one session that was heard. Default 100 s.
+    #[serde(with = "humantime_serde")]
+    pub upload_every: Duration,
+    /// Presence is told at once if it would let the session expire sooner than this. Default 120 s.
+    #[serde(with = "humantime_serde")]
+    pub upload_left: Duration,
+    /// The time between two reports. Default 2 s.
+    #[serde(with = "humantime_serde")]
+    pub report_every: Duration,
+    /// How long the reply to a report is awaited. Default 1 s.
+    #[serde(with = "humantime_serde")]
+    pub report_timeout: Duration,
+    /// How long a call to another service may take. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
+    /// Origins of browser pages that may connect, besides the gateway's own host. Default none.
+    pub allowed_origins: Vec<String>,
+    /// Connections open at once; further ones are refused with HTTP 503. Default 100000.
+    pub connections: usize,
+    /// Connections admitted in one second, after a first burst of twice as many. Default 5000.
+    pub admissions_per_second: u32,
+}
+
+impl Config {
+    /// Returns the defaults of a profile.
+    pub fn profile(profile: Profile) -> Self {
+        let defaults = Self {
+            listen: ([127, 0, 0, 1], 7700).into(),
+            health_listen: ([127, 0, 0, 1], 0).into(),
+            presence: "http://127.0.0.1:7701".to_owned(),
+            subscription: "http://127.0.0.1:7702".to_owned(),
+            notifier: "http://127.0.0.1:7703".to_owned(),
+            expiry: Duration::from_secs(400),
+            heartbeat: Duration::from_secs(50),
+            login_timeout: Duration::from_secs(5),
+            upload_every: Duration::from_secs(100),
+            upload_left: Duration::from_secs(120),
+            report_every: Duration::from_secs(2),
+            report_timeout: Duration::from_secs(1),
+            call_timeout: Duration::from_secs(5),
+            allowed_origins: Vec::new(),
+            connections: 100_000,
+            admissions_per_second: 5_000,
+        };
+        match profile {
+            Profile::Default => defaults,
+            Profile::Fast => Self {
+                expiry: Duration::from_secs(8),
+                heartbeat: Duration::from_secs(1),
+                upload_every: Duration::from_secs(2),
+                upload_left: Duration::from_millis(2500),
+                report_every: Duration::from_millis(500),
+                report_timeout: Duration::from_millis(500),
+                ..defaults
+            },
+        }
+    }
+}
+
+impl Validate for Config {
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (key, value) in [
+            ("expiry", self.expiry),
+            ("heartbeat", self.heartbeat),
+            ("login_timeout", self.login_timeout),
+            ("upload_every", self.upload_every),
+            ("report_every", self.report_every),
+            ("report_timeout", self.report_timeout),
+            ("call_timeout", self.call_timeout),
+        ] {
+            if value.is_zero() {
+                faults.push(format!("{key}: 0s, expected more than 0s"));
+            }
+        }
+        if self.heartbeat.as_secs() == 0 || self.heartbeat.saturating_mul(2) > self.expiry {
+            let (heartbeat, expiry) = (self.heartbeat, self.expiry);
+            faults.push(format!("heartbeat: {heartbeat:?}, expected 1s to half of the expiry {expiry:?}"));
+        }
+        if self.upload_every + self.report_every >= self.expiry {
+            let (upload, expiry) = (self.upload_every, self.expiry);
+            faults.push(format!("upload_every: {upload:?}, expected less than the expiry {expiry:?}"));
+        }
+        if self.connections == 0 {
+            faults.push("connections: 0, expected at least 1".to_owned());
+        }
+        if self.admissions_per_second == 0 {
+            faults.push("admissions_per_second: 0, expected at least 1".to_owned());
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_profiles_are_valid_and_faults_are_told_all_at_once() {
+        for profile in [Profile::Default, Profile::Fast] {
+            assert_eq!(Config::profile(profile).faults(), Vec::<String>::new());
+        }
+        let config = Config {
+            expiry: Duration::ZERO,
+            connections: 0,
+            admissions_per_second: 0,
+            ..Config::profile(Profile::Default)
+        };
+        assert!(config.faults().len() >= 4, "{:?}", config.faults());
+    }
+}

@@ -1,0 +1,278 @@
+//! One client's connection as one state machine in one task: no writer task, no channel, no timer of its own.
+//!
+//! Invariants: replies go out in the order their calls ended, and a frame is taken from the hub only when the
+//! socket has taken all that was written before; at most [`REPLIES_WAITING`] calls wait for their reply, then
+//! the client is not read.
+//!
+//! `connection/login.rs` is the first part of its life, `connection/calls.rs` what a client can ask for.
+
+mod calls;
+mod login;
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{Sink as _, StreamExt as _, stream::FuturesUnordered};
+use rollcall_domain::{
+    code::{Code, Refusal},
+    id::SessionId,
+    user::EndReason,
+};
+use rollcall_proto::{
+    client::v1::{Kicked, Reply, ServerFrame, reply, server_frame::Event as ServerEvent},
+    close::CloseCode,
+};
+
+use self::calls::{Command, Done};
+use crate::{
+    Gateway,
+    codec::{self, Codec},
+    hub::SessionHandle,
+};
+
+/// The greatest length of a frame before login, in bytes.
+const FRAME_MAX_BEFORE_LOGIN: usize = 4 * 1024;
+/// The greatest length of a frame after login, in bytes.
+pub(crate) const FRAME_MAX: usize = 64 * 1024;
+/// Calls that may wait for their reply; beyond it the client is not read.
+const REPLIES_WAITING: usize = 64;
+/// Bytes to write before the socket must have taken them.
+const WRITE_AT_ONCE: usize = 16 * 1024;
+/// How long a closing connection may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+type Call = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// A connection that is logged in.
+struct Connection {
+    gateway: Arc<Gateway>,
+    socket: WebSocket,
+    codec: Codec,
+    handle: Arc<SessionHandle>,
+    session: SessionId,
+    /// Calls on their way to other services.
+    calls: FuturesUnordered<Call>,
+    /// Calls that change something, waiting for the one before: they run in order.
+    commands: VecDeque<Command>,
+    /// What kind of command is on its way.
+    running: Running,
+    /// Encoded replies, not yet written.
+    replies: VecDeque<Message>,
+    /// Calls received and not yet answered.
+    unanswered: usize,
+    /// Whether the hub may have something for us.
+    owed: bool,
+    /// Whether the socket has not taken all that was written.
+    flushing: bool,
+    /// Set when the connection is to close once all replies are written.
+    leaving: Option<CloseCode>,
+}
+
+/// What kind of command is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    /// None.
+    Nothing,
+    /// One that does not touch the subscription list.
+    Other,
+    /// A subscribe or unsubscribe: what follows from it is held back, so that it follows its reply.
+    List,
+}
+
+/// What happens to a connection.
+enum Event {
+    /// A message came.
+    Message(Message),
+    /// A call has ended.
+    Done(Done),
+    /// The connection is to close.
+    Close(CloseCode),
+    /// The client has gone.
+    Gone,
+}
+
+/// Serves one client until its connection ends.
+pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: Codec) {
+    let limit = gateway.config.login_timeout;
+    let first = login::first_login(&mut socket, codec);
+    let logged_in = match tokio::time::timeout(limit, first).await {
+        Ok(login::First::Login { id, trace, login }) => {
+            login::log_in(&gateway, codec, id, &trace, *login).await
+        }
+        Ok(login::First::Gone) => return,
+        Ok(login::First::Close(replies, code)) => Err((replies, code)),
+        Err(_) => Err((None, CloseCode::LoginTimeout)),
+    };
+    let (handle, session, reply) = match logged_in {
+        Ok(logged_in) => logged_in,
+        Err((reply, code)) => return close(socket, reply, code).await,
+    };
+    let connection = Connection {
+        gateway,
+        socket,
+        codec,
+        handle,
+        session,
+        calls: FuturesUnordered::new(),
+        commands: VecDeque::new(),
+        running: Running::Nothing,
+        replies: VecDeque::from([reply]),
+        unanswered: 1,
+        owed: true,
+        flushing: false,
+        leaving: None,
+    };
+    connection.run().await;
+}
+
+impl Connection {
+    async fn run(mut self) {
+        let code = loop {
+            match std::future::poll_fn(|cx| self.poll_event(cx)).await {
+                Event::Message(message) => self.on_message(&message),
+                Event::Done(done) => self.on_done(done),
+                Event::Close(code) => break Some(code),
+                Event::Gone => break None,
+            }
+        };
+        let reason = (code != Some(CloseCode::LoggedOut)).then_some(EndReason::Closed);
+        self.gateway.hub.remove_session(&self.handle, reason);
+        if let Some(code) = code {
+            let last = (code == CloseCode::Kicked).then(|| {
+                let message = "a newer login ended this session, log in again to take over".to_owned();
+                let kicked = Kicked { code: Code::Kicked.number(), message };
+                self.codec.encode(&ServerFrame { event: Some(ServerEvent::Kicked(kicked)) })
+            });
+            close(self.socket, last, code).await;
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        self.owed |= self.handle.poll_output(cx.waker());
+        if let Some(code) = self.handle.closing() {
+            return Poll::Ready(Event::Close(code));
+        }
+        if self.poll_write(cx).is_err() {
+            return Poll::Ready(Event::Gone);
+        }
+        if let Some(code) = self.leaving
+            && !self.flushing
+            && self.replies.is_empty()
+        {
+            return Poll::Ready(Event::Close(code));
+        }
+        if let Poll::Ready(Some(done)) = self.calls.poll_next_unpin(cx) {
+            return Poll::Ready(Event::Done(done));
+        }
+        if self.unanswered >= REPLIES_WAITING || self.leaving.is_some() {
+            return Poll::Pending;
+        }
+        match self.socket.poll_next_unpin(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(Message::Close(_))) | None) => Poll::Ready(Event::Gone),
+            Poll::Ready(Some(Ok(message))) => Poll::Ready(Event::Message(message)),
+            Poll::Ready(Some(Err(error))) => {
+                Poll::Ready(login::close_code_of(error).map_or(Event::Gone, Event::Close))
+            }
+        }
+    }
+
+    /// Writes replies and then what the hub has, as far as the socket takes it.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), axum::Error> {
+        loop {
+            if self.flushing {
+                match Pin::new(&mut self.socket).poll_flush(cx) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(result) => result?,
+                }
+                self.flushing = false;
+            }
+            let mut written = 0;
+            while written < WRITE_AT_ONCE {
+                let Some(message) = self.next_message() else { break };
+                written += codec::length(&message);
+                Pin::new(&mut self.socket).start_send(message)?;
+            }
+            if written == 0 {
+                return Ok(());
+            }
+            self.flushing = true;
+        }
+    }
+
+    fn next_message(&mut self) -> Option<Message> {
+        if let Some(reply) = self.replies.pop_front() {
+            self.unanswered = self.unanswered.saturating_sub(1);
+            return Some(reply);
+        }
+        if !self.owed || self.running == Running::List {
+            return None;
+        }
+        let message = self.gateway.hub.take_output(&self.handle);
+        self.owed = message.is_some();
+        message
+    }
+
+    fn on_message(&mut self, message: &Message) {
+        self.handle.heard(self.gateway.clock.monotonic());
+        match self.codec.decode(message) {
+            Ok(None) => {}
+            Ok(Some(frame)) => {
+                self.unanswered += 1;
+                self.on_frame(frame);
+            }
+            Err(error) => {
+                self.reply(refused(0, &Refusal::invalid(&error)));
+                self.leaving = Some(CloseCode::MalformedFrame);
+            }
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        for reply in done.replies {
+            self.reply(reply);
+        }
+        if done.command {
+            self.running = Running::Nothing;
+            self.run_next_command();
+        }
+        if let Some(code) = done.leave {
+            self.leaving = Some(code);
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.replies.push_back(self.codec.encode(&ServerFrame { event: Some(ServerEvent::Reply(reply)) }));
+    }
+}
+
+/// Makes the reply to a call that succeeded.
+fn succeeded(id: u32, result: Option<reply::Result>) -> Reply {
+    Reply { id, code: Code::Ok.number(), message: String::new(), result }
+}
+
+/// Makes the reply to a call that was refused.
+fn refused(id: u32, refusal: &Refusal) -> Reply {
+    Reply { id, code: refusal.code.number(), message: refusal.message.to_string(), result: None }
+}
+
+/// Sends a last message, if any, and the close frame, and lets the client answer it, for a bounded time.
+async fn close(mut socket: WebSocket, last: Option<Message>, code: CloseCode) {
+    let closing = async {
+        if let Some(message) = last {
+            socket.send(message).await?;
+        }
+        let frame = CloseFrame { code: code.number(), reason: code.reason().into() };
+        socket.send(Message::Close(Some(frame))).await?;
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<(), axum::Error>(())
+    };
+    // The client may be gone, or not read: then there is nobody to tell.
+    let _ = tokio::time::timeout(CLOSE_LIMIT, closing).await;
+}

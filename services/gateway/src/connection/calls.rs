@@ -1,0 +1,283 @@
+//! What a client can ask for once it is logged in. Checks come in SPEC K1's order: the arguments, the edition,
+//! the switch.
+
+use std::sync::Arc;
+
+use rollcall_domain::{
+    app::{Limits, Settings},
+    code::{Code, Refusal},
+    id::SessionId,
+};
+use rollcall_proto::{
+    client::v1::{
+        ClientFrame, GetUserStatusResult, ListSubscriptionsResult, Reply, SetSelfStatusResult,
+        SubscribeResult, client_frame::Call, reply,
+    },
+    close::CloseCode,
+    convert,
+    trace::TraceParent,
+};
+
+use super::{Connection, Running, refused, succeeded};
+use crate::{
+    Gateway,
+    hub::{ListDelta, SessionHandle, UserKey},
+};
+
+/// A call that changes something.
+pub(super) struct Command {
+    /// The ids of the calls to answer: one, save for sets that were overtaken by a newer one.
+    ids: Vec<u32>,
+    trace: TraceParent,
+    change: CommandChange,
+}
+
+/// What a command changes.
+enum CommandChange {
+    Set(String),
+    Subscribe(Vec<String>),
+    Unsubscribe(Vec<String>),
+    Logout,
+}
+
+/// How a call ended.
+pub(super) struct Done {
+    /// The replies to write.
+    pub(super) replies: Vec<Reply>,
+    /// Whether it was a command, so that the next may run.
+    pub(super) command: bool,
+    /// The code to close with after the replies, if any.
+    pub(super) leave: Option<CloseCode>,
+}
+
+type CallResult = Result<Option<reply::Result>, Refusal>;
+
+/// Makes the refusal of a frame that names no call.
+pub(super) fn no_call() -> Refusal {
+    Refusal::new(Code::InvalidParameter, "the frame names no call that is known, expected one")
+}
+
+impl Connection {
+    /// Takes a frame: answers at once what can be, and starts or queues the rest.
+    pub(super) fn on_frame(&mut self, frame: ClientFrame) {
+        let id = frame.id;
+        let trace = TraceParent::parse(&frame.traceparent);
+        if let Err(refusal) = self.take(id, trace, frame.call) {
+            self.reply(refused(id, &refusal));
+        }
+    }
+
+    fn take(&mut self, id: u32, trace: TraceParent, call: Option<Call>) -> Result<(), Refusal> {
+        match call.ok_or_else(no_call)? {
+            Call::Login(_) => {
+                return Err(Refusal::new(
+                    Code::InvalidParameter,
+                    "the connection is logged in already, expected a login on a new connection",
+                ));
+            }
+            Call::Ping(_) => self.reply(succeeded(id, None)),
+            Call::Logout(_) => self.queue(Command { ids: vec![id], trace, change: CommandChange::Logout }),
+            Call::SetSelfStatus(set) => {
+                convert::custom_status(&set.custom)?;
+                self.queue_set(id, trace, set.custom);
+            }
+            Call::GetUserStatus(query) => {
+                let settings = self.settings();
+                check_count(query.user_ids.len(), 1, settings.limits.query_ids)?;
+                if query.user_ids.iter().any(|user| user != self.handle.key.1.as_str()) {
+                    settings.check_others()?;
+                }
+                let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
+                self.ask(id, async move { get_user_status(&gateway, key, &trace, query.user_ids).await });
+            }
+            Call::Subscribe(subscribe) => {
+                self.check_targets(&subscribe.user_ids, 1)?;
+                let change = CommandChange::Subscribe(subscribe.user_ids);
+                self.queue(Command { ids: vec![id], trace, change });
+            }
+            Call::Unsubscribe(unsubscribe) => {
+                self.check_targets(&unsubscribe.user_ids, 0)?;
+                let change = CommandChange::Unsubscribe(unsubscribe.user_ids);
+                self.queue(Command { ids: vec![id], trace, change });
+            }
+            Call::ListSubscriptions(_) => {
+                self.settings().check_others()?;
+                let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
+                self.ask(id, async move {
+                    let (_, user_ids) = gateway.backend.list(&trace, key).await?;
+                    Ok(Some(reply::Result::ListSubscriptions(ListSubscriptionsResult { user_ids })))
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the arguments of a subscribe or unsubscribe, and then whether the app may.
+    fn check_targets(&self, ids: &[String], least: usize) -> Result<(), Refusal> {
+        let settings = self.settings();
+        check_count(ids.len(), least, settings.limits.subscribe_ids)?;
+        for id in ids {
+            convert::user_id(id)?;
+        }
+        if least > 0 && ids.iter().any(|id| id == self.handle.key.1.as_str()) {
+            return Err(Refusal::new(
+                Code::InvalidParameter,
+                "the list holds the caller's own id, which cannot be subscribed",
+            ));
+        }
+        settings.check_others()
+    }
+
+    /// Returns the settings of the caller's app; without any, what a new app has.
+    fn settings(&self) -> Settings {
+        let unknown = Settings {
+            edition: rollcall_domain::app::Edition::Standard,
+            status: false,
+            limits: Limits::default(),
+        };
+        self.gateway.hub.settings(self.handle.key.0).unwrap_or(unknown)
+    }
+
+    /// Starts a call that changes nothing.
+    fn ask(&mut self, id: u32, call: impl Future<Output = CallResult> + Send + 'static) {
+        self.calls.push(Box::pin(async move {
+            Done { replies: vec![answer(id, call.await)], command: false, leave: None }
+        }));
+    }
+
+    /// Queues a set. One that waits already is overtaken: it will be answered together with the newer one
+    /// (SPEC B4).
+    fn queue_set(&mut self, id: u32, trace: TraceParent, custom: String) {
+        let mut ids = vec![id];
+        if let Some(waiting) =
+            self.commands.iter().position(|command| matches!(command.change, CommandChange::Set(_)))
+            && let Some(overtaken) = self.commands.remove(waiting)
+        {
+            ids.splice(0..0, overtaken.ids);
+        }
+        self.queue(Command { ids, trace, change: CommandChange::Set(custom) });
+    }
+
+    fn queue(&mut self, command: Command) {
+        self.commands.push_back(command);
+        if self.running == Running::Nothing {
+            self.run_next_command();
+        }
+    }
+
+    /// Starts the next command; each waits for the one before.
+    pub(super) fn run_next_command(&mut self) {
+        let Some(command) = self.commands.pop_front() else { return };
+        self.running = match command.change {
+            CommandChange::Subscribe(_) | CommandChange::Unsubscribe(_) => Running::List,
+            CommandChange::Set(_) | CommandChange::Logout => Running::Other,
+        };
+        let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
+        let session = self.session;
+        self.calls.push(Box::pin(async move {
+            let logout = matches!(command.change, CommandChange::Logout);
+            let result = execute(&gateway, &handle, session, &command.trace, command.change).await;
+            let leave = (logout && result.is_ok()).then_some(CloseCode::LoggedOut);
+            let replies = command.ids.into_iter().map(|id| answer(id, result.clone())).collect();
+            Done { replies, command: true, leave }
+        }));
+    }
+}
+
+fn answer(id: u32, result: CallResult) -> Reply {
+    match result {
+        Ok(result) => succeeded(id, result),
+        Err(refusal) => refused(id, &refusal),
+    }
+}
+
+fn check_count(count: usize, least: usize, most: u32) -> Result<(), Refusal> {
+    if count < least || count > most as usize {
+        let message = format!("the list has {count} ids, expected {least} to {most}");
+        return Err(Refusal::new(Code::InvalidParameter, message));
+    }
+    Ok(())
+}
+
+async fn execute(
+    gateway: &Arc<Gateway>,
+    handle: &SessionHandle,
+    session: SessionId,
+    trace: &TraceParent,
+    change: CommandChange,
+) -> CallResult {
+    match change {
+        CommandChange::Set(custom) => {
+            let status = gateway.backend.set_self_status(trace, handle.key, session, custom).await?;
+            let (_, own, version) = convert::status(&status)?;
+            gateway.hub.merge_own(handle, own, version);
+            Ok(Some(reply::Result::SetSelfStatus(SetSelfStatusResult { status: Some(status) })))
+        }
+        CommandChange::Subscribe(ids) => {
+            let evicted = subscribe(gateway, handle.key, trace, ids).await?;
+            Ok(Some(reply::Result::Subscribe(SubscribeResult { evicted })))
+        }
+        CommandChange::Unsubscribe(ids) => unsubscribe(gateway, handle.key, trace, ids).await.map(|()| None),
+        CommandChange::Logout => gateway.backend.logout(trace, handle.key, session).await.map(|()| None),
+    }
+}
+
+async fn get_user_status(
+    gateway: &Gateway,
+    key: UserKey,
+    trace: &TraceParent,
+    ids: Vec<String>,
+) -> CallResult {
+    let (statuses, failures) = gateway.backend.get_user_status(trace, key.0, ids).await?;
+    // What was read is also shown to whoever watches, so that no reply is newer than a notification after it.
+    let read = statuses.iter().filter_map(|status| convert::status(status).ok()).collect();
+    gateway.hub.merge(key.0, read, false);
+    Ok(Some(reply::Result::GetUserStatus(GetUserStatusResult { statuses, failures })))
+}
+
+/// Subscribes a user: stored first, then in the interest, then answered; statuses follow the reply.
+async fn subscribe(
+    gateway: &Arc<Gateway>,
+    key: UserKey,
+    trace: &TraceParent,
+    ids: Vec<String>,
+) -> Result<Vec<String>, Refusal> {
+    gateway.hub.begin_list_command(&key);
+    let result = gateway.backend.subscribe(trace, key, ids).await;
+    let delta = result.as_ref().ok().map(|response| ListDelta {
+        previous: response.previous_version,
+        version: response.version,
+        added: response.added.iter().filter_map(|id| id.parse().ok()).collect(),
+        removed: response.evicted.iter().filter_map(|id| id.parse().ok()).collect(),
+    });
+    follow_list(gateway, key, delta).await;
+    result.map(|response| response.evicted)
+}
+
+/// Unsubscribes a user: once it is answered, nothing of those users reaches the session (SPEC E2).
+async fn unsubscribe(
+    gateway: &Arc<Gateway>,
+    key: UserKey,
+    trace: &TraceParent,
+    ids: Vec<String>,
+) -> Result<(), Refusal> {
+    gateway.hub.begin_list_command(&key);
+    let result = gateway.backend.unsubscribe(trace, key, ids).await;
+    let delta = result.as_ref().ok().map(|response| ListDelta {
+        previous: response.previous_version,
+        version: response.version,
+        added: Vec::new(),
+        removed: response.removed.iter().filter_map(|id| id.parse().ok()).collect(),
+    });
+    follow_list(gateway, key, delta).await;
+    result.map(drop)
+}
+
+/// Brings edges and interest in line with a list that a command has changed. What cannot be done now goes on
+/// in the background: the change itself is stored.
+async fn follow_list(gateway: &Arc<Gateway>, key: UserKey, delta: Option<ListDelta>) {
+    let read_again = gateway.hub.end_list_command(&key, delta.as_ref());
+    let listed = if read_again { gateway.load_list(key).await } else { gateway.interest_settled().await };
+    // Its receiver is for logins that wait.
+    drop(gateway.attach(key, read_again && listed.is_err()));
+}

@@ -1,0 +1,178 @@
+//! The first part of a connection's life: everything but a login is refused (SPEC H1, H6).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{Message, WebSocket};
+use rollcall_domain::{
+    code::{Code, Refusal},
+    id::SessionId,
+};
+use rollcall_proto::{
+    client::v1::{Login, LoginResult, ServerFrame, client_frame::Call, reply, server_frame::Event},
+    close::CloseCode,
+    convert,
+    presence::v1::LoginRequest,
+    trace::TraceParent,
+};
+use tokio_tungstenite::tungstenite;
+
+use super::{FRAME_MAX_BEFORE_LOGIN, refused, succeeded};
+use crate::{
+    Gateway,
+    codec::{self, Codec},
+    hub::SessionHandle,
+};
+
+/// How long the reply to a login waits for the subscription list.
+const LIST_LIMIT: Duration = Duration::from_secs(2);
+
+/// How the wait for a login ended.
+pub(super) enum First {
+    /// A login came.
+    Login {
+        /// The id of the call.
+        id: u32,
+        /// Its trace.
+        trace: TraceParent,
+        /// What it says.
+        login: Box<Login>,
+    },
+    /// The connection is to close, after a last reply.
+    Close(Option<Message>, CloseCode),
+    /// The client has gone.
+    Gone,
+}
+
+/// Reads until a login comes.
+pub(super) async fn first_login(socket: &mut WebSocket, codec: Codec) -> First {
+    loop {
+        let message = match socket.recv().await {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => {
+                return close_code_of(error).map_or(First::Gone, |code| First::Close(None, code));
+            }
+            None => return First::Gone,
+        };
+        if codec::length(&message) > FRAME_MAX_BEFORE_LOGIN {
+            return First::Close(None, CloseCode::FrameTooLarge);
+        }
+        let frame = match codec.decode(&message) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => continue,
+            Err(error) => {
+                let reply = reply_message(codec, refused(0, &Refusal::invalid(&error)));
+                return First::Close(Some(reply), CloseCode::MalformedFrame);
+            }
+        };
+        let refusal = match frame.call {
+            Some(Call::Login(login)) => {
+                let trace = TraceParent::parse(&frame.traceparent);
+                return First::Login { id: frame.id, trace, login: Box::new(login) };
+            }
+            Some(_) => Refusal::new(Code::NotLoggedIn, "no login came before this call, expected a login"),
+            None => super::calls::no_call(),
+        };
+        if socket.send(reply_message(codec, refused(frame.id, &refusal))).await.is_err() {
+            return First::Gone;
+        }
+    }
+}
+
+/// A login that succeeded: the session, its id, and the reply; or a last reply and the code to close with.
+pub(super) type LoggedIn = Result<(Arc<SessionHandle>, SessionId, Message), (Option<Message>, CloseCode)>;
+
+/// Logs a client in: presence decides, then the session joins the hub, and the reply waits a while for the
+/// subscription list.
+pub(super) async fn log_in(
+    gateway: &Arc<Gateway>,
+    codec: Codec,
+    id: u32,
+    trace: &TraceParent,
+    login: Login,
+) -> LoggedIn {
+    match try_log_in(gateway, codec, trace, login).await {
+        Ok((handle, session, result)) => {
+            let reply = succeeded(id, Some(reply::Result::Login(result)));
+            Ok((handle, session, reply_message(codec, reply)))
+        }
+        Err(refusal) => {
+            let code = if is_transient(&refusal) { CloseCode::TryAgain } else { CloseCode::LoginRefused };
+            Err((Some(reply_message(codec, refused(id, &refusal))), code))
+        }
+    }
+}
+
+async fn try_log_in(
+    gateway: &Arc<Gateway>,
+    codec: Codec,
+    trace: &TraceParent,
+    login: Login,
+) -> Result<(Arc<SessionHandle>, SessionId, LoginResult), Refusal> {
+    let key = (convert::app_id(login.app_id)?, convert::user_id(&login.user_id)?);
+    convert::device_id(&login.device_id)?;
+    convert::platform(login.platform)?;
+    // Heard before presence counts from its own now: our deadline is never the later one.
+    let heard = gateway.clock.monotonic();
+    let counter = gateway.hub.next_counter();
+    let session = gateway.session(counter);
+    let request = LoginRequest {
+        app_id: login.app_id,
+        user_id: login.user_id,
+        token: login.token,
+        platform: login.platform,
+        device_id: login.device_id,
+        session: Some(convert::session_to_wire(session)),
+    };
+    let response = gateway
+        .backend
+        .login(trace, request)
+        .await
+        // Whether it was stored is not known: if it was, it ends as a lost connection.
+        .inspect_err(|refusal| {
+            if is_transient(refusal) {
+                gateway.hub.report_lost(key, counter);
+            }
+        })?;
+    let incomplete = || Refusal::new(Code::Internal, "presence answered a login incompletely");
+    let status = response.status.ok_or_else(incomplete)?;
+    let app = response.app.ok_or_else(incomplete)?;
+    let (_, own, version) = convert::status(&status)?;
+
+    gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
+    let handle = gateway.hub.add_session(key, counter, codec, heard);
+    gateway.hub.merge_own(&handle, own, version);
+    let listed = gateway.attach(key, gateway.hub.list_length(&key).is_none());
+    // Without the list in time the count is absent, and it is read in the background.
+    let _ = tokio::time::timeout(LIST_LIMIT, listed).await;
+    let subscriptions = gateway.hub.list_length(&key).map(|length| u32::try_from(length).unwrap_or(u32::MAX));
+    let result = LoginResult {
+        heartbeat_seconds: u32::try_from(gateway.config.heartbeat.as_secs()).unwrap_or(u32::MAX),
+        status: Some(status),
+        subscriptions,
+        login_order: response.login_order,
+    };
+    Ok((handle, session, result))
+}
+
+/// Says whether a refusal is a fault of ours, which may pass.
+fn is_transient(refusal: &Refusal) -> bool {
+    matches!(refusal.code, Code::Timeout | Code::ServerTimeout | Code::Internal)
+}
+
+/// Finds how to close after a socket error: `None` if the client is gone.
+pub(super) fn close_code_of(error: axum::Error) -> Option<CloseCode> {
+    match error.into_inner().downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Capacity(_) => Some(CloseCode::FrameTooLarge),
+        tungstenite::Error::Utf8(_) => Some(CloseCode::MalformedFrame),
+        tungstenite::Error::Protocol(error) if !is_reset(error) => Some(CloseCode::MalformedFrame),
+        _ => None,
+    }
+}
+
+fn is_reset(error: &tungstenite::error::ProtocolError) -> bool {
+    matches!(error, tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
+}
+
+fn reply_message(codec: Codec, reply: rollcall_proto::client::v1::Reply) -> Message {
+    codec.encode(&ServerFrame { event: Some(Event::Reply(reply)) })
+}

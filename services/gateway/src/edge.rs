@@ -1,0 +1,219 @@
+//! The clients' HTTP edge: who may connect, and the upgrade to a WebSocket.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{State, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use parking_lot::Mutex;
+use rollcall_proto::convert::{SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF};
+use rollcall_runtime::clock::Monotonic;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    Gateway,
+    codec::Codec,
+    connection::{self, FRAME_MAX},
+};
+
+/// How long the headers of a request may take.
+const HEADER_LIMIT: Duration = Duration::from_secs(5);
+/// Bytes of HTTP headers that are read.
+const HTTP_BUFFER: usize = 16 * 1024;
+/// The read buffer of a WebSocket, held for its whole life: most frames fit.
+const READ_BUFFER: usize = 1024;
+/// Written bytes that wait for the socket before they are sent on.
+const WRITE_BUFFER: usize = 4 * 1024;
+/// Written bytes beyond which a connection fails. One frame beyond a full buffer always fits.
+const WRITE_BUFFER_MAX: usize = 1024 * 1024;
+/// The pause after a connection could not be accepted, so that a lack of file handles does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the routes share.
+#[derive(Clone)]
+struct Edge {
+    gateway: Arc<Gateway>,
+    slots: Arc<Semaphore>,
+    admission: Arc<Mutex<Bucket>>,
+}
+
+/// Serves clients until `shutdown`.
+pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: CancellationToken) {
+    let config = &gateway.config;
+    let bucket = Bucket::new(config.admissions_per_second, gateway.clock.monotonic());
+    let edge = Edge {
+        slots: Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS))),
+        admission: Arc::new(Mutex::new(bucket)),
+        gateway,
+    };
+    let router = Router::new()
+        .route("/v1/connect", get(connect))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(edge);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::spawn(serve_http(router.clone(), stream, peer));
+            }
+            Err(error) => {
+                warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_http(router: Router, stream: TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "could not set TCP_NODELAY");
+    }
+    let mut http =
+        hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HTTP_BUFFER);
+    let serving = http.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = serving.await {
+        debug!(%peer, %error, "a connection failed before its upgrade");
+    }
+}
+
+async fn ready(State(edge): State<Edge>) -> Response {
+    if edge.gateway.is_ready() {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not registered with presence\n").into_response()
+    }
+}
+
+async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if !origin_is_allowed(&headers, &edge.gateway.config.allowed_origins) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "the origin is not allowed, expected the gateway's own host or one of gateway.allowed_origins",
+        );
+    }
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .max_message_size(FRAME_MAX)
+        .max_frame_size(FRAME_MAX)
+        .protocols([SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF]);
+    let protocol = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
+    let Some(codec) = protocol.and_then(Codec::of_subprotocol) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "no known WebSocket subprotocol was offered, expected rollcall.v1.json or rollcall.v1.protobuf",
+        );
+    };
+    if !edge.gateway.is_ready() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is not ready, try again");
+    }
+    let Some(slot) = edge.admit() else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is full, try again with back-off");
+    };
+    let gateway = Arc::clone(&edge.gateway);
+    upgrade.on_upgrade(move |socket| async move {
+        connection::serve(gateway, socket, codec).await;
+        drop(slot);
+    })
+}
+
+impl Edge {
+    fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        let now = self.gateway.clock.monotonic();
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        self.admission.lock().take(now).then_some(slot)
+    }
+}
+
+fn refuse(status: StatusCode, message: &'static str) -> Response {
+    (status, format!("{message}\n")).into_response()
+}
+
+/// Says whether a browser page may connect. Programs send no origin; a page may come from our own host, or
+/// from an allowed origin, named exactly.
+fn origin_is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
+    own || allowed.iter().any(|allowed| allowed == origin)
+}
+
+/// A token bucket: so many in a second, after a first burst of twice as many.
+#[derive(Debug)]
+struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    filled: Monotonic,
+}
+
+impl Bucket {
+    fn new(per_second: u32, now: Monotonic) -> Self {
+        let per_second = f64::from(per_second);
+        Self { per_second, tokens: per_second * 2.0, filled: now }
+    }
+
+    fn take(&mut self, now: Monotonic) -> bool {
+        let filled = self.tokens + now.since(self.filled).as_secs_f64() * self.per_second;
+        self.tokens = filled.min(self.per_second * 2.0);
+        self.filled = now;
+        let admitted = self.tokens >= 1.0;
+        if admitted {
+            self.tokens -= 1.0;
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_admits_a_burst_and_then_so_many_in_a_second() {
+        let mut bucket = Bucket::new(10, Monotonic(0));
+        assert_eq!((0..100).filter(|_| bucket.take(Monotonic(0))).count(), 20);
+        assert_eq!((0..100).filter(|_| bucket.take(Monotonic(1_000))).count(), 10);
+        assert_eq!((0..100).filter(|_| bucket.take(Monotonic(100_000))).count(), 20);
+    }
+
+    // ATTACK X5
+    #[test]
+    fn a_page_may_connect_from_our_own_host_or_an_allowed_origin_only() {
+        let allowed = ["https://app.example".to_owned()];
+        let check = |origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "gate.example:7700".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            origin_is_allowed(&headers, &allowed)
+        };
+        assert!(check(None));
+        assert!(check(Some("https://app.example")));
+        assert!(check(Some("http://gate.example:7700")));
+        for foreign in ["null", "https://evil.example", "https://app.example.evil", "http://gate.example", ""]
+        {
+            assert!(!check(Some(foreign)), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What all connections of a gateway share: who is logged in, who watches whom, and the last shown status of
+//! everyone concerned. One mutex, held briefly and never over an await.
+//!
+//! Invariants: a status is shown only if it is newer than the one before (SPEC F4); a session holds a dirty
+//! mark for a user exactly while it is owed that user's status; frames are made from the user's entry at the
+//! moment of writing, so a slow client skips states and never the last (SPEC F5).
+//!
+//! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
+//! `hub/lists.rs` keeps edges equal to subscription lists, `hub/reports.rs` is what presence is told.
+
+mod apps;
+mod index;
+mod lists;
+mod push;
+mod reports;
+mod wheel;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use rollcall_domain::{app::Settings, id::AppId, user::EndReason};
+use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
+use rollcall_runtime::clock::Monotonic;
+use tokio::sync::Notify;
+
+pub(crate) use self::{index::UserKey, lists::ListDelta, reports::Report};
+use self::{
+    index::{Index, UserSlot},
+    lists::List,
+    push::Shown,
+    reports::session_ref,
+    wheel::Wheel,
+};
+use crate::{codec::Codec, interest::Interest};
+
+/// A session's place among the sessions.
+type SessionSlot = u32;
+
+/// What a connection and the hub know of its session without the hub's lock.
+#[derive(Debug)]
+pub(crate) struct SessionHandle {
+    /// Who is logged in.
+    pub(crate) key: UserKey,
+    /// Which login of this boot.
+    pub(crate) counter: u64,
+    slot: SessionSlot,
+    /// When the client was last heard, as [`Monotonic`].
+    heard: AtomicU64,
+    /// Whether [`Hub::take_output`] may have something.
+    has_output: AtomicBool,
+    /// The [`CloseCode`] to close with; 0 for none.
+    close: AtomicU16,
+    waker: AtomicWaker,
+}
+
+impl SessionHandle {
+    /// Notes that the client was heard.
+    pub(crate) fn heard(&self, now: Monotonic) {
+        self.heard.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Asks to be woken when there may be output, and says whether there may be some now.
+    pub(crate) fn poll_output(&self, waker: &std::task::Waker) -> bool {
+        self.waker.register(waker);
+        self.has_output.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns the code to close with, once the connection is to close.
+    pub(crate) fn closing(&self) -> Option<CloseCode> {
+        CloseCode::from_number(self.close.load(Ordering::Acquire))
+    }
+
+    /// Orders the connection to close; the first order counts.
+    fn order_close(&self, code: CloseCode) {
+        let _ = self.close.compare_exchange(0, code.number(), Ordering::AcqRel, Ordering::Acquire);
+        self.waker.wake();
+    }
+
+    fn wake(&self) {
+        self.has_output.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn last_heard(&self) -> Monotonic {
+        Monotonic(self.heard.load(Ordering::Relaxed))
+    }
+}
+
+/// What the hub keeps for a user in the index.
+#[derive(Debug, Default)]
+struct User {
+    /// The newest status known; `None` until the first is.
+    shown: Option<Shown>,
+    /// Whether the status was read after the interest in the user was in force, so that none can be missed.
+    synced: bool,
+    /// Present while the user has sessions here.
+    local: Option<Box<Local>>,
+}
+
+/// What the hub keeps for a user with sessions here.
+#[derive(Debug, Default)]
+struct Local {
+    sessions: Vec<SessionSlot>,
+    list: List,
+}
+
+#[derive(Debug)]
+struct Session {
+    handle: Arc<SessionHandle>,
+    user: UserSlot,
+    codec: Codec,
+    /// The users whose status this session is owed.
+    dirty: Vec<UserSlot>,
+    /// Set once the end was queued for a report.
+    ended: bool,
+    /// When the client was heard, as far as presence knows.
+    uploaded: Monotonic,
+    /// When presence was told.
+    uploaded_at: Monotonic,
+}
+
+#[derive(Debug)]
+struct State {
+    index: Index<User>,
+    sessions: Vec<Option<Session>>,
+    free_sessions: Vec<SessionSlot>,
+    apps: HashMap<AppId, App>,
+    wheel: Wheel<(SessionSlot, u64)>,
+    ended: VecDeque<EndedConnection>,
+    next_counter: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct App {
+    settings: Settings,
+    version: u64,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    expiry: Duration,
+    /// The users that the notifier is asked for: those in the index.
+    pub(crate) interest: Interest,
+    /// Rung when a session has ended, so that presence hears of it at once.
+    pub(crate) session_ended: Notify,
+}
+
+impl Hub {
+    /// Makes an empty hub whose clients may be silent for `expiry`, looked for every `tick`.
+    pub(crate) fn new(expiry: Duration, tick: Duration, now: Monotonic) -> Self {
+        Self {
+            state: Mutex::new(State {
+                index: Index::default(),
+                sessions: Vec::new(),
+                free_sessions: Vec::new(),
+                apps: HashMap::new(),
+                wheel: Wheel::new(tick, now),
+                ended: VecDeque::new(),
+                next_counter: 1,
+            }),
+            expiry,
+            interest: Interest::default(),
+            session_ended: Notify::new(),
+        }
+    }
+
+    /// Returns the counter of the next login; none is given twice.
+    pub(crate) fn next_counter(&self) -> u64 {
+        let mut state = self.state.lock();
+        let counter = state.next_counter;
+        state.next_counter += 1;
+        counter
+    }
+
+    /// Adds the session of a login that is stored. It is owed what its user's other sessions are shown.
+    pub(crate) fn add_session(
+        &self,
+        key: UserKey,
+        counter: u64,
+        codec: Codec,
+        heard: Monotonic,
+    ) -> Arc<SessionHandle> {
+        let mut state = self.state.lock();
+        let (user, new) = state.index.add_session(key);
+        if new {
+            self.interest.add(key);
+        }
+        let slot = state.free_sessions.pop().unwrap_or_else(|| {
+            state.sessions.push(None);
+            SessionSlot::try_from(state.sessions.len() - 1).unwrap_or(SessionSlot::MAX)
+        });
+        let handle = Arc::new(SessionHandle {
+            key,
+            counter,
+            slot,
+            heard: AtomicU64::new(heard.0),
+            has_output: AtomicBool::new(true),
+            close: AtomicU16::new(0),
+            waker: AtomicWaker::new(),
+        });
+        let node = state.index.node(user);
+        let mut dirty = node.map(|node| node.targets.clone()).unwrap_or_default();
+        if node.is_some_and(|node| node.value.shown.is_some()) {
+            dirty.push(user);
+        }
+        state.sessions[slot as usize] = Some(Session {
+            handle: Arc::clone(&handle),
+            user,
+            codec,
+            dirty,
+            ended: false,
+            uploaded: heard,
+            uploaded_at: heard,
+        });
+        if let Some(node) = state.index.node_mut(user) {
+            node.value.local.get_or_insert_default().sessions.push(slot);
+        }
+        state.wheel.insert(heard.plus(self.expiry), (slot, counter));
+        handle
+    }
+
+    /// Removes a session whose connection is gone. With a `reason` presence will be told.
+    pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: Option<EndReason>) {
+        let mut state = self.state.lock();
+        if let Some(reason) = reason {
+            self.queue_ended(&mut state, handle.slot, reason);
+        }
+        let Some(session) = state.sessions[handle.slot as usize].take() else { return };
+        state.free_sessions.push(handle.slot);
+        if let Some(node) = state.index.node_mut(session.user)
+            && let Some(local) = &mut node.value.local
+        {
+            local.sessions.retain(|slot| *slot != handle.slot);
+            if local.sessions.is_empty() {
+                node.value.local = None;
+            }
+        }
+        for gone in state.index.remove_session(session.user) {
+            self.interest.remove(gone);
+        }
+    }
+
+    /// Asks the connections of sessions to close, for a reason of ours.
+    pub(crate) fn close_session(&self, key: &UserKey, counter: u64, code: CloseCode) {
+        self.state.lock().close(key, counter, code);
+    }
+
+    /// Asks all connections to close.
+    pub(crate) fn close_all(&self, code: CloseCode) {
+        for session in self.state.lock().sessions.iter().flatten() {
+            session.handle.order_close(code);
+        }
+    }
+
+    /// Ends the sessions whose clients were silent for the expiry.
+    pub(crate) fn end_silent(&self, now: Monotonic) {
+        let mut state = self.state.lock();
+        for (slot, counter) in state.wheel.advance(now) {
+            let Some(session) = state.sessions[slot as usize].as_mut() else { continue };
+            if session.handle.counter != counter || session.ended {
+                continue;
+            }
+            let due = session.handle.last_heard().plus(self.expiry);
+            if now <= due {
+                state.wheel.insert(due, (slot, counter));
+                continue;
+            }
+            session.handle.order_close(CloseCode::HeartbeatTimeout);
+            self.queue_ended(&mut state, slot, EndReason::Timeout);
+        }
+    }
+
+    /// Says whether a user has a session here.
+    pub(crate) fn is_here(&self, key: &UserKey) -> bool {
+        self.state.lock().local(key).is_some()
+    }
+
+    /// Returns how many sessions and users the gateway holds.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.sessions.len() - state.free_sessions.len(), state.index.len())
+    }
+
+    /// Tells presence that a session whose login may have been stored has no connection.
+    pub(crate) fn report_lost(&self, key: UserKey, counter: u64) {
+        let session = Some(session_ref(&key, counter));
+        let reason = EndReason::Closed as i32;
+        self.state.lock().ended.push_back(EndedConnection { session, reason });
+        self.session_ended.notify_one();
+    }
+
+    fn queue_ended(&self, state: &mut State, slot: SessionSlot, reason: EndReason) {
+        let Some(session) = state.sessions[slot as usize].as_mut() else { return };
+        if std::mem::replace(&mut session.ended, true) {
+            return;
+        }
+        let session = Some(session_ref(&session.handle.key, session.handle.counter));
+        state.ended.push_back(EndedConnection { session, reason: reason as i32 });
+        self.session_ended.notify_one();
+    }
+}
+
+impl State {
+    fn close(&self, key: &UserKey, counter: u64, code: CloseCode) {
+        let Some(local) = self.local(key) else { return };
+        for slot in &local.sessions {
+            if let Some(session) = self.sessions[*slot as usize].as_ref()
+                && session.handle.counter == counter
+            {
+                session.handle.order_close(code);
+            }
+        }
+    }
+
+    fn local(&self, key: &UserKey) -> Option<&Local> {
+        self.index.node(self.index.find(key)?)?.value.local.as_deref()
+    }
+
+    fn local_mut(&mut self, key: &UserKey) -> Option<&mut Local> {
+        let slot = self.index.find(key)?;
+        self.index.node_mut(slot)?.value.local.as_deref_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Keeps the edges of the index equal to the subscription lists of the users who are here (SPEC D4, E2).
+
+use std::collections::HashSet;
+
+use rollcall_domain::id::{AppId, UserId};
+
+use super::{Hub, State, UserKey};
+
+/// What the hub knows of a user's subscription list.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    /// The version that the edges are equal to; `None` until the list was read.
+    version: Option<u64>,
+    /// How many subscribes and unsubscribes of the user are on their way from here.
+    commands: u32,
+    /// The newest version heard of.
+    wanted: u64,
+}
+
+/// How a command of ours changed a list.
+#[derive(Debug)]
+pub(crate) struct ListDelta {
+    /// The version before.
+    pub(crate) previous: u64,
+    /// The version after.
+    pub(crate) version: u64,
+    /// The users that are on the list now and were not.
+    pub(crate) added: Vec<UserId>,
+    /// The users that were on the list and are not.
+    pub(crate) removed: Vec<UserId>,
+}
+
+impl Hub {
+    /// Returns how many subscriptions a user has, if the list was read.
+    pub(crate) fn list_length(&self, key: &UserKey) -> Option<usize> {
+        let state = self.state.lock();
+        let node = state.index.node(state.index.find(key)?)?;
+        node.value.local.as_ref()?.list.version?;
+        Some(node.targets.len())
+    }
+
+    /// Says that a command on a user's list begins: until it ends, news of the list wait, so that its reply
+    /// comes before its consequences.
+    pub(crate) fn begin_list_command(&self, key: &UserKey) {
+        if let Some(local) = self.state.lock().local_mut(key) {
+            local.list.commands += 1;
+        }
+    }
+
+    /// Says that a command on a user's list has ended, with its effect if it was stored. Returns whether the
+    /// list must be read again, because something else changed it meanwhile.
+    pub(crate) fn end_list_command(&self, key: &UserKey, delta: Option<&ListDelta>) -> bool {
+        let mut state = self.state.lock();
+        let Some(local) = state.local_mut(key) else { return false };
+        let list = &mut local.list;
+        list.commands = list.commands.saturating_sub(1);
+        let held = list.version;
+        if let Some(delta) = delta {
+            list.wanted = list.wanted.max(delta.version);
+            if held == Some(delta.previous) && delta.version != delta.previous {
+                list.version = Some(delta.version);
+                self.change_edges(&mut state, key, &delta.added, &delta.removed);
+            }
+        }
+        state.local(key).is_some_and(|local| {
+            local.list.commands == 0 && local.list.version.is_some_and(|held| held < local.list.wanted)
+        })
+    }
+
+    /// Makes a user's edges equal to a list that was read, if it is newer than the one held. Says whether
+    /// nothing newer was heard of since.
+    pub(crate) fn apply_list(&self, key: &UserKey, version: u64, targets: &[UserId]) -> bool {
+        let mut state = self.state.lock();
+        let Some(local) = state.local_mut(key) else { return true };
+        let list = &mut local.list;
+        if list.version.is_some_and(|held| held >= version) {
+            return list.version >= Some(list.wanted);
+        }
+        list.version = Some(version);
+        let current = version >= list.wanted;
+        let Some(node) = state.index.find(key).and_then(|slot| state.index.node(slot)) else { return true };
+        let held: HashSet<UserId> =
+            node.targets.iter().filter_map(|slot| Some(state.index.node(*slot)?.key.1)).collect();
+        let wanted: HashSet<UserId> = targets.iter().copied().collect();
+        let added: Vec<UserId> = targets.iter().filter(|id| !held.contains(id)).copied().collect();
+        let removed: Vec<UserId> = held.difference(&wanted).copied().collect();
+        self.change_edges(&mut state, key, &added, &removed);
+        current
+    }
+
+    /// Lists a user and those it watches as far as their status must still be read.
+    pub(crate) fn unsynced(&self, key: &UserKey) -> Vec<UserId> {
+        let state = self.state.lock();
+        let Some(slot) = state.index.find(key) else { return Vec::new() };
+        let targets = state.index.node(slot).map(|node| node.targets.as_slice()).unwrap_or_default();
+        std::iter::once(&slot)
+            .chain(targets)
+            .filter_map(|slot| state.index.node(*slot).filter(|node| !node.value.synced))
+            .map(|node| node.key.1)
+            .collect()
+    }
+
+    /// Forgets that statuses and lists were read: the notifier may have missed changes. Returns the users
+    /// that are here.
+    pub(crate) fn unsync_all(&self) -> Vec<UserKey> {
+        let mut state = self.state.lock();
+        let mut here = Vec::new();
+        for node in state.index.nodes_mut() {
+            node.value.synced = false;
+            here.extend(node.value.local.is_some().then_some(node.key));
+        }
+        here
+    }
+
+    /// Starts the interest anew, for a new stream: with all users of the index.
+    pub(crate) fn restart_interest(&self) -> Vec<UserKey> {
+        let state = self.state.lock();
+        self.interest.restart();
+        state.index.keys().copied().collect()
+    }
+
+    fn change_edges(&self, state: &mut State, key: &UserKey, added: &[UserId], removed: &[UserId]) {
+        let app: AppId = key.0;
+        let Some(watcher) = state.index.find(key) else { return };
+        let sessions = state.local(key).map(|local| local.sessions.clone()).unwrap_or_default();
+        for id in removed {
+            let Some((slot, gone)) = state.index.remove_edge(watcher, &(app, *id)) else { continue };
+            if let Some(gone) = gone {
+                self.interest.remove(gone);
+            }
+            for session in &sessions {
+                if let Some(session) = state.sessions[*session as usize].as_mut() {
+                    session.dirty.retain(|dirty| *dirty != slot);
+                }
+            }
+        }
+        for id in added {
+            let Some((slot, new)) = state.index.add_edge(watcher, (app, *id)) else { continue };
+            if new {
+                self.interest.add((app, *id));
+            }
+            for session in &sessions {
+                if let Some(session) = state.sessions[*session as usize].as_mut() {
+                    session.mark(slot);
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// Notes that a user's list has a new version. Says whether it is to be read now.
+    pub(super) fn list_changed(&mut self, key: &UserKey, version: u64) -> bool {
+        let Some(local) = self.local_mut(key) else { return false };
+        local.list.wanted = local.list.wanted.max(version);
+        local.list.commands == 0 && local.list.version.is_some_and(|held| held < version)
+    }
+}

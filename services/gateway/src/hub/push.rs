@@ -1,0 +1,185 @@
+//! From a change to a frame: statuses merge by version, marks say who is owed, frames are taken when a
+//! connection can write.
+
+use axum::extract::ws::Message;
+use rollcall_domain::{
+    app::Settings,
+    id::UserId,
+    status::{Status, StatusVersion},
+    user::EndReason,
+};
+use rollcall_proto::{
+    client::v1::{ServerFrame, StatusChanged, server_frame::Event},
+    close::CloseCode,
+    convert,
+    event::v1::{Change, ChangeKind},
+};
+
+use super::{Hub, SessionHandle, SessionSlot, State, UserKey, index::UserSlot};
+use crate::codec::CODECS;
+
+/// The greatest number of statuses in one frame.
+const STATUSES_PER_FRAME: usize = 100;
+
+/// The newest status known of a user, and its frame in each codec once that was needed.
+#[derive(Debug)]
+pub(super) struct Shown {
+    status: Status,
+    version: StatusVersion,
+    frames: [Option<Message>; CODECS],
+}
+
+/// Statuses of users of one app, with their versions.
+pub(crate) type Statuses = Vec<(UserId, Status, StatusVersion)>;
+
+impl Hub {
+    /// Takes what a session is owed: one frame with up to 100 statuses.
+    pub(crate) fn take_output(&self, handle: &SessionHandle) -> Option<Message> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let session = state.sessions[handle.slot as usize].as_mut()?;
+        if session.dirty.is_empty() {
+            return None;
+        }
+        let app = state.apps.get(&handle.key.0);
+        let hears_others = app.is_some_and(|app| app.settings.check_others().is_ok());
+        let (own, codec) = (session.user, session.codec);
+        let mut taken: Vec<UserSlot> = Vec::new();
+        session.dirty.retain(|slot| {
+            let known = state.index.node(*slot).is_some_and(|node| node.value.shown.is_some());
+            let take = known && (hears_others || *slot == own) && taken.len() < STATUSES_PER_FRAME;
+            if take {
+                taken.push(*slot);
+            }
+            !take
+        });
+        match taken.as_slice() {
+            [] => None,
+            [slot] => {
+                // One status, the usual case: the frame is made once and shared by all who are owed it.
+                let node = state.index.node_mut(*slot)?;
+                let user = node.key.1;
+                let shown = node.value.shown.as_mut()?;
+                let status = convert::status_to_wire(&user, &shown.status, shown.version);
+                let frame = shown.frames[codec as usize]
+                    .get_or_insert_with(|| codec.encode(&status_changed(vec![status])));
+                Some(frame.clone())
+            }
+            slots => {
+                let statuses = slots.iter().filter_map(|slot| {
+                    let node = state.index.node(*slot)?;
+                    let shown = node.value.shown.as_ref()?;
+                    Some(convert::status_to_wire(&node.key.1, &shown.status, shown.version))
+                });
+                Some(codec.encode(&status_changed(statuses.collect())))
+            }
+        }
+    }
+
+    /// Merges statuses that were read. `synced` says that they were read after the interest in these users
+    /// was in force.
+    pub(crate) fn merge(&self, app: rollcall_domain::id::AppId, statuses: Statuses, synced: bool) {
+        let mut state = self.state.lock();
+        for (user, status, version) in statuses {
+            let Some(slot) = state.index.find(&(app, user)) else { continue };
+            state.show(slot, status, version, None);
+            if let Some(node) = state.index.node_mut(slot)
+                && synced
+            {
+                node.value.synced = true;
+            }
+        }
+    }
+
+    /// Merges the own status that a reply carries. The session that asked hears of it by that reply alone.
+    pub(crate) fn merge_own(&self, handle: &SessionHandle, status: Status, version: StatusVersion) {
+        let mut state = self.state.lock();
+        let Some(own) = state.index.find(&handle.key) else { return };
+        state.show(own, status, version, Some(handle.slot));
+        let shown = state.index.node(own).and_then(|node| node.value.shown.as_ref());
+        if shown.is_some_and(|shown| shown.version == version)
+            && let Some(session) = state.sessions[handle.slot as usize].as_mut()
+        {
+            session.dirty.retain(|slot| *slot != own);
+        }
+    }
+
+    /// Applies a change from the notifier: shows the status, closes the sessions that it names as ended.
+    /// Returns the user if its subscription list is to be read again.
+    pub(crate) fn apply_change(&self, change: &Change, boot: u64) -> Option<UserKey> {
+        let app = convert::app_id(change.app_id).ok()?;
+        let key = (app, convert::user_id(&change.user_id).ok()?);
+        let mut state = self.state.lock();
+        let slot = state.index.find(&key)?;
+        if change.kind() == ChangeKind::List {
+            return state.list_changed(&key, change.record_version).then_some(key);
+        }
+        if let (Some(general), Ok(custom)) =
+            (convert::general(change.general), convert::custom_status(&change.custom))
+        {
+            state.show(slot, Status { general, custom }, StatusVersion(change.status_version), None);
+        }
+        for ended in &change.ended {
+            let Some(session) = ended.session.filter(|session| session.boot == boot) else { continue };
+            let code = match convert::end_reason(ended.reason) {
+                Some(EndReason::Kicked) => CloseCode::Kicked,
+                Some(EndReason::Replaced) => CloseCode::Replaced,
+                Some(EndReason::Timeout) => CloseCode::HeartbeatTimeout,
+                Some(EndReason::Closed | EndReason::Logout) | None => CloseCode::SessionLost,
+            };
+            state.close(&key, session.counter, code);
+        }
+        None
+    }
+
+    /// Replaces an app's settings if they are newer, and wakes the sessions that are owed something.
+    pub(crate) fn set_settings(&self, app: rollcall_domain::id::AppId, settings: Settings, version: u64) {
+        let mut state = self.state.lock();
+        if state.apps.get(&app).is_some_and(|held| held.version >= version) {
+            return;
+        }
+        state.apps.insert(app, super::App { settings, version });
+        for session in state.sessions.iter().flatten() {
+            if session.handle.key.0 == app && !session.dirty.is_empty() {
+                session.handle.wake();
+            }
+        }
+    }
+}
+
+impl State {
+    /// Shows a status if it is newer, and marks everyone who is owed it, save one session.
+    fn show(&mut self, slot: UserSlot, status: Status, version: StatusVersion, save: Option<SessionSlot>) {
+        let Some(node) = self.index.node_mut(slot) else { return };
+        if node.value.shown.as_ref().is_some_and(|shown| shown.version >= version) {
+            return;
+        }
+        node.value.shown = Some(Shown { status, version, frames: [const { None }; CODECS] });
+        let Some(node) = self.index.node(slot) else { return };
+        let own = node.value.local.iter().flat_map(|local| &local.sessions);
+        let watching = node
+            .watchers
+            .iter()
+            .filter_map(|watcher| self.index.node(*watcher)?.value.local.as_deref())
+            .flat_map(|local| &local.sessions);
+        for session in own.chain(watching).filter(|session| Some(**session) != save) {
+            if let Some(session) = self.sessions[*session as usize].as_mut() {
+                session.mark(slot);
+            }
+        }
+    }
+}
+
+impl super::Session {
+    /// Marks the session as owed a user's status.
+    pub(super) fn mark(&mut self, slot: UserSlot) {
+        if !self.dirty.contains(&slot) {
+            self.dirty.push(slot);
+        }
+        self.handle.wake();
+    }
+}
+
+fn status_changed(statuses: Vec<rollcall_proto::common::v1::UserStatus>) -> ServerFrame {
+    ServerFrame { event: Some(Event::StatusChanged(StatusChanged { statuses })) }
+}
