@@ -13,7 +13,11 @@ use tonic::{
     service::Routes,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_check_response::ServingStatus as Reported, health_client::HealthClient},
+    server::HealthReporter,
+};
 use tracing::{debug, warn};
 
 use crate::error::Error;
@@ -37,6 +41,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// The pause after a connection could not be accepted, so that a lack of file handles does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between two questions whether a server serves yet.
+const SERVING_POLL: Duration = Duration::from_millis(20);
 /// The time a connection has to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -118,6 +124,19 @@ pub fn channel(endpoint: &str) -> Result<Channel, Error> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(MAX_HEADERS)
         .connect_lazy())
+}
+
+/// Waits until the server behind `endpoint` says that it serves. For ever: the caller sets the limit.
+pub async fn await_serving(endpoint: &str) -> Result<(), Error> {
+    let mut client = HealthClient::new(channel(endpoint)?);
+    loop {
+        match client.check(HealthCheckRequest::default()).await {
+            Ok(reply) if reply.get_ref().status() == Reported::Serving => return Ok(()),
+            Ok(reply) => debug!(endpoint, status = ?reply.get_ref().status(), "not serving yet"),
+            Err(status) => debug!(endpoint, %status, "not serving yet"),
+        }
+        tokio::time::sleep(SERVING_POLL).await;
+    }
 }
 
 fn server() -> Server {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rollcall_runtime::{
     Error,
-    grpc::{Listener, channel, serve},
+    grpc::{Listener, await_serving, channel, serve},
     shutdown::CancellationToken,
 };
 use tonic::{Code, service::Routes};
@@ -46,6 +46,7 @@ async fn health_is_serving_until_shutdown_and_an_open_stream_does_not_hold_it_up
     let serving = tokio::spawn(serve(listener, Routes::default(), &["rollcall.Service"], shutdown.clone()));
     let mut client = HealthClient::new(channel(&url).unwrap());
 
+    tokio::time::timeout(Duration::from_mins(1), await_serving(&url)).await.unwrap().unwrap();
     for service in ["", "rollcall.Service"] {
         let reply = client.check(named(service)).await.unwrap().into_inner();
         assert_eq!(reply.status(), Wire::Serving, "{service}");
