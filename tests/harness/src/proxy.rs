@@ -1,0 +1,108 @@
+//! A TCP proxy between an SDK and the gateway, which loses connections when a test wants it to.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// Forwards connections to one address. Dropping it ends all of them.
+#[derive(Debug)]
+pub struct Proxy {
+    address: String,
+    line: watch::Sender<Line>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    /// Counts the cuts; a connection older than the last one is gone.
+    cuts: u32,
+    /// New connections are closed at once.
+    down: bool,
+    /// Nothing is forwarded, though connections stay open.
+    stalled: bool,
+}
+
+impl Proxy {
+    /// Starts one in front of `target`, given as `host:port`.
+    pub async fn start(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address").to_string();
+        let line = watch::Sender::new(Line::default());
+        let accepting = tokio::spawn(accept(listener, target.to_owned(), line.clone()));
+        Self { address, line, accepting }
+    }
+
+    /// Returns the address of the gateway's WebSocket behind the proxy.
+    pub fn url(&self) -> String {
+        format!("ws://{}/v1/connect", self.address)
+    }
+
+    /// Loses all connections. New ones come through.
+    pub fn cut(&self) {
+        self.line.send_modify(|line| line.cuts += 1);
+    }
+
+    /// Loses all connections, and lets no new one through until [`up`](Self::up).
+    pub fn down(&self) {
+        self.line.send_modify(|line| {
+            line.cuts += 1;
+            line.down = true;
+        });
+    }
+
+    /// Lets connections through again.
+    pub fn up(&self) {
+        self.line.send_modify(|line| line.down = false);
+    }
+
+    /// Holds back all bytes of both directions, or lets them go again. Connections stay open.
+    pub fn stall(&self, stalled: bool) {
+        self.line.send_modify(|line| line.stalled = stalled);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, target: String, line: watch::Sender<Line>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let now = *line.borrow();
+        if now.down {
+            continue;
+        }
+        let Ok(server) = TcpStream::connect(&target).await else { continue };
+        tokio::spawn(forward(client, server, now.cuts, line.subscribe()));
+    }
+}
+
+async fn forward(client: TcpStream, server: TcpStream, cuts: u32, mut line: watch::Receiver<Line>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let (up, down) = (line.clone(), line.clone());
+    // Whatever ends first ends the connection: both sockets are dropped.
+    tokio::select! {
+        () = pump(from_client, to_server, up) => {}
+        () = pump(from_server, to_client, down) => {}
+        _ = line.wait_for(|line| line.cuts != cuts) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::Receiver<Line>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let flows = line.wait_for(|line| !line.stalled).await.is_ok();
+        if !flows || to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! A client without SDK: frames written by hand, as JSON or protobuf, over a WebSocket.
+//!
+//! Invariant: every status that arrives is checked on arrival. Its general status is one that a server may send
+//! (SPEC A1), a push holds at most 100 statuses (F6), each of another user, and the versions of a user strictly
+//! increase (F4).
+
+mod dial;
+mod inbox;
+pub(crate) mod reply;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use prost::Message as _;
+use rollcall_client::UserStatus;
+use rollcall_proto::client::v1::{ClientFrame, ServerFrame};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, sync::Mutex, task::JoinHandle};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+
+pub use self::dial::Dial;
+use self::{
+    inbox::{End, Inbox},
+    reply::Reply,
+};
+use crate::{app::App, wait::within};
+
+/// How frames are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Proto3 JSON in text messages.
+    Json,
+    /// Protobuf in binary messages.
+    Protobuf,
+}
+
+/// The id of the heartbeats that a [`Raw`] sends by itself; their replies are not shown.
+const KEEPALIVE_ID: u32 = u32::MAX;
+
+/// The heartbeat interval of the profile `fast`.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// A connection. Dropping it drops the TCP connection, without a WebSocket close.
+#[derive(Debug)]
+pub struct Raw {
+    sink: Arc<Mutex<SplitSink<Socket, Message>>>,
+    stream: SplitStream<Socket>,
+    codec: Codec,
+    last_id: u32,
+    keepalive: Option<JoinHandle<()>>,
+    inbox: Inbox,
+}
+
+impl Raw {
+    fn new(socket: Socket, codec: Codec) -> Self {
+        let (sink, stream) = socket.split();
+        let sink = Arc::new(Mutex::new(sink));
+        Self { sink, stream, codec, last_id: 0, keepalive: None, inbox: Inbox::default() }
+    }
+
+    /// Sends a WebSocket message. That the connection has ended shows when something is awaited from it.
+    pub async fn send_message(&mut self, message: Message) {
+        let _ = self.sink.lock().await.send(message).await;
+    }
+
+    /// Sends a text message.
+    pub async fn send_text(&mut self, text: &str) {
+        self.send_message(Message::text(text)).await;
+    }
+
+    /// Sends a frame given as JSON, in the connection's own encoding.
+    pub async fn send(&mut self, frame: &Value) {
+        self.send_message(self.codec.encode(frame)).await;
+    }
+
+    /// Makes a call given as JSON without its id, like `{"ping": {}}`, and returns the id.
+    pub async fn begin(&mut self, mut call: Value) -> u32 {
+        self.last_id += 1;
+        call["id"] = json!(self.last_id);
+        self.send(&call).await;
+        self.last_id
+    }
+
+    /// Makes a call given as JSON without its id, and waits for the reply.
+    pub async fn call(&mut self, call: Value) -> Reply {
+        let id = self.begin(call).await;
+        self.reply(id).await
+    }
+
+    /// Waits for the reply to the call of this id.
+    pub async fn reply(&mut self, id: u32) -> Reply {
+        within(&format!("the reply to call {id}"), async {
+            loop {
+                if let Some(reply) = self.inbox.take_reply(id) {
+                    return reply;
+                }
+                assert!(
+                    self.receive().await,
+                    "the connection ended before the reply to call {id}: {:?}",
+                    self.inbox
+                );
+            }
+        })
+        .await
+    }
+
+    /// Logs a user in on a Linux device.
+    pub async fn login(&mut self, app: &App, user: &str, device: &str) -> Reply {
+        self.login_on(app, "PLATFORM_LINUX", user, device).await
+    }
+
+    /// Logs a user in on a device of some platform.
+    pub async fn login_on(&mut self, app: &App, platform: &str, user: &str, device: &str) -> Reply {
+        self.login_with(app.id, user, &app.token(user), platform, device).await
+    }
+
+    /// Sends a login of any content. Once it is served the connection heartbeats.
+    pub async fn login_with(
+        &mut self,
+        app: u32,
+        user: &str,
+        token: &str,
+        platform: &str,
+        device: &str,
+    ) -> Reply {
+        let login = json!({
+            "appId": app, "userId": user, "token": token, "platform": platform, "deviceId": device,
+        });
+        let reply = self.call(json!({ "login": login })).await;
+        if reply.code == 0 {
+            self.keep_alive();
+        }
+        reply
+    }
+
+    /// Sets the custom status.
+    pub async fn set(&mut self, custom: &str) -> Reply {
+        self.call(json!({ "setSelfStatus": { "custom": custom } })).await
+    }
+
+    /// Queries statuses.
+    pub async fn query(&mut self, users: &[&str]) -> Reply {
+        self.call(json!({ "getUserStatus": { "userIds": users } })).await
+    }
+
+    /// Queries the status of one user, which must succeed.
+    pub async fn status_of(&mut self, user: &str) -> UserStatus {
+        let reply = self.query(&[user]).await.ok();
+        assert_eq!(reply.failures(), []);
+        let [status] = reply.statuses().try_into().expect("one status");
+        status
+    }
+
+    /// Subscribes.
+    pub async fn subscribe(&mut self, users: &[&str]) -> Reply {
+        let reply = self.call(json!({ "subscribe": { "userIds": users } })).await;
+        if reply.code == 0 {
+            let evicted = reply.evicted();
+            self.inbox.forget(evicted.iter().map(String::as_str));
+        }
+        reply
+    }
+
+    /// Unsubscribes; an empty list clears all.
+    pub async fn unsubscribe(&mut self, users: &[&str]) -> Reply {
+        let reply = self.call(json!({ "unsubscribe": { "userIds": users } })).await;
+        match (reply.code, users) {
+            (0, []) => self.inbox.forget_all(),
+            (0, users) => self.inbox.forget(users.iter().copied()),
+            _ => {}
+        }
+        reply
+    }
+
+    /// Lists the subscriptions.
+    pub async fn subscriptions(&mut self) -> Vec<String> {
+        self.call(json!({ "listSubscriptions": {} })).await.ok().listed()
+    }
+
+    /// Logs out; the connection closes after the reply.
+    pub async fn logout(&mut self) -> Reply {
+        self.call(json!({ "logout": {} })).await
+    }
+
+    /// Lets the versions of users start anew, after another session has unsubscribed from them.
+    pub fn forget(&mut self, users: &[&str]) {
+        self.inbox.forget(users.iter().copied());
+    }
+
+    /// Waits for the next status that is pushed.
+    pub async fn next_status(&mut self) -> UserStatus {
+        within("a pushed status", async {
+            loop {
+                if let Some(status) = self.inbox.statuses.pop_front() {
+                    return status;
+                }
+                assert!(self.receive().await, "the connection ended before a status came: {:?}", self.inbox);
+            }
+        })
+        .await
+    }
+
+    /// Waits for a pushed status of a user that satisfies `until`; those before it are passed over.
+    pub async fn expect(&mut self, user: &str, until: impl Fn(&UserStatus) -> bool) -> UserStatus {
+        let mut passed = Vec::new();
+        loop {
+            let next = tokio::time::timeout(crate::PATIENCE, self.next_status()).await;
+            let status = next.unwrap_or_else(|_| panic!("no such status of {user}, but {passed:?}"));
+            if status.user_id.as_str() == user && until(&status) {
+                return status;
+            }
+            passed.push(status);
+        }
+    }
+
+    /// Waits for the next pushed status of a user, whatever it is; those of others before it are passed over.
+    pub async fn expect_next(&mut self, user: &str) -> UserStatus {
+        self.expect(user, |_| true).await
+    }
+
+    /// Returns what is pushed during a time. That something is missing can only be seen this way: by a test that
+    /// may miss a fault on a slow machine, but never fails for being slow.
+    pub async fn pushed_during(&mut self, time: Duration) -> Vec<UserStatus> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            // Receiving is cancel safe: nothing is lost when the time is over.
+            let Ok(open) = tokio::time::timeout(left, self.receive()).await else { break };
+            assert!(open, "the connection ended: {:?}", self.inbox);
+        }
+        self.inbox.statuses.drain(..).collect()
+    }
+
+    /// Waits for the end of the connection, and returns the code of the close frame; `None` without one.
+    pub async fn closed(&mut self) -> Option<u16> {
+        within("the end of the connection", async { while self.receive().await {} }).await;
+        match self.inbox.end {
+            Some(End::Code(code)) => Some(code),
+            Some(End::NoCode) | None => None,
+        }
+    }
+
+    /// Returns the code of the `kicked` that was pushed, if one was.
+    pub fn kicked(&self) -> Option<i64> {
+        self.inbox.kicked
+    }
+
+    /// Sends a ping every second from now on.
+    pub fn keep_alive(&mut self) {
+        let sink = Arc::clone(&self.sink);
+        let ping = self.codec.encode(&json!({ "id": KEEPALIVE_ID, "ping": {} }));
+        self.keepalive.get_or_insert_with(|| {
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(KEEPALIVE).await;
+                    if sink.lock().await.send(ping.clone()).await.is_err() {
+                        return;
+                    }
+                }
+            })
+        });
+    }
+
+    /// Sends nothing more by itself; what it sent last it sent before this returns.
+    pub async fn fall_silent(&mut self) {
+        if let Some(keepalive) = self.keepalive.take() {
+            keepalive.abort();
+            let _ = keepalive.await;
+        }
+    }
+
+    /// Drops the TCP connection: with a FIN, or with a reset if the dial asked for it.
+    pub async fn lose(mut self) {
+        self.fall_silent().await;
+    }
+
+    /// Sends a WebSocket close, and waits for the server's.
+    pub async fn close(mut self) {
+        self.fall_silent().await;
+        self.send_message(Message::Close(None)).await;
+        self.closed().await;
+    }
+
+    /// Receives one message; false when the connection has ended.
+    async fn receive(&mut self) -> bool {
+        if self.inbox.end.is_some() {
+            return false;
+        }
+        match self.stream.next().await {
+            Some(Ok(Message::Close(frame))) => {
+                self.inbox.end = Some(frame.map_or(End::NoCode, |frame| End::Code(frame.code.into())));
+            }
+            Some(Ok(message)) => {
+                if let Some(frame) = self.codec.decode(&message) {
+                    self.inbox.take_in(frame);
+                }
+            }
+            Some(Err(_)) | None => self.inbox.end = Some(End::NoCode),
+        }
+        self.inbox.end.is_none()
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Some(keepalive) = &self.keepalive {
+            keepalive.abort();
+        }
+    }
+}
+
+impl Codec {
+    fn encode(self, frame: &Value) -> Message {
+        match self {
+            Self::Json => Message::text(frame.to_string()),
+            Self::Protobuf => {
+                let frame: ClientFrame = serde_json::from_value(frame.clone()).expect("a frame");
+                Message::binary(frame.encode_to_vec())
+            }
+        }
+    }
+
+    /// Reads a frame as JSON; `None` for a WebSocket ping or pong.
+    fn decode(self, message: &Message) -> Option<Value> {
+        match (self, message) {
+            (_, Message::Ping(_) | Message::Pong(_)) => None,
+            (Self::Json, Message::Text(text)) => Some(serde_json::from_str(text).expect("a JSON frame")),
+            (Self::Protobuf, Message::Binary(bytes)) => {
+                let frame = ServerFrame::decode(bytes.clone()).expect("a protobuf frame");
+                Some(serde_json::to_value(frame).expect("a frame has a JSON form"))
+            }
+            (codec, message) => panic!("a {codec:?} connection received {message:?}"),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The binary `rollcall`, started for one test on free ports.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use rollcall_proto::{
+    admin::v1::admin_service_client::AdminServiceClient,
+    notifier::v1::notifier_service_client::NotifierServiceClient,
+    presence::v1::presence_service_client::PresenceServiceClient,
+    subscription::v1::subscription_service_client::SubscriptionServiceClient,
+};
+use serde::Deserialize;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    app::{App, Setup},
+    process::Process,
+    raw::{Dial, Raw},
+    wait::eventually,
+};
+
+/// Where a running `rollcall` listens, each as `host:port`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Addresses {
+    /// The gateway's WebSocket edge.
+    pub client: String,
+    /// The admin and the presence service, gRPC.
+    pub admin: String,
+    /// The subscription service, gRPC.
+    pub subscription: String,
+    /// The notifier service, gRPC.
+    pub notifier: String,
+}
+
+/// A running `rollcall`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Rollcall {
+    // Before the folder, so that the process is gone when the folder goes.
+    process: Process,
+    folder: Folder,
+    addresses: Arc<Addresses>,
+}
+
+/// Says how to start a `rollcall`.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    profile: &'static str,
+    config: String,
+}
+
+impl Builder {
+    /// Takes the durations of another profile than `fast`.
+    #[must_use]
+    pub fn profile(mut self, profile: &'static str) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Adds configuration, as TOML.
+    #[must_use]
+    pub fn config(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.config);
+        self
+    }
+
+    /// Starts the binary and waits until it serves.
+    pub async fn start(self) -> Rollcall {
+        let folder = Folder::new();
+        let config = folder.0.join("rollcall.toml");
+        fs::write(&config, self.config).expect("a configuration can be written");
+        let addresses_file = folder.0.join("addresses.json");
+        let mut command = Command::new(binary("rollcall"));
+        command
+            .args(["--profile", self.profile])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(config)
+            .arg("--addresses-file")
+            .arg(&addresses_file);
+        let mut process = Process::spawn("rollcall", command, &folder.0);
+        let mut addresses = None;
+        eventually("rollcall to serve", async || {
+            if let Some(status) = process.ended() {
+                panic!("rollcall ended before it served: {status}");
+            }
+            // While the file is being written it is not whole.
+            let text = fs::read_to_string(&addresses_file).unwrap_or_default();
+            addresses = serde_json::from_str::<Addresses>(&text).ok();
+            addresses.is_some()
+        })
+        .await;
+        Rollcall { process, folder, addresses: Arc::new(addresses.expect("just read")) }
+    }
+}
+
+impl Rollcall {
+    /// Starts one with the profile `fast`.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Begins with the profile `fast` and no further configuration.
+    pub fn builder() -> Builder {
+        Builder { profile: "fast", config: String::new() }
+    }
+
+    /// Returns where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Returns what it has logged so far, on both outputs.
+    pub fn log(&self) -> String {
+        self.process.output() + &self.process.errors()
+    }
+
+    /// Creates an app of edition PREMIUM with the *status* switch on.
+    pub async fn app(&self) -> App {
+        self.app_with(Setup::default()).await
+    }
+
+    /// Creates an app.
+    pub async fn app_with(&self, setup: Setup) -> App {
+        App::create(Arc::clone(&self.addresses), setup).await
+    }
+
+    /// Prepares a connection to the gateway, with JSON frames.
+    pub fn dial(&self) -> Dial {
+        Dial::new(&self.addresses.client)
+    }
+
+    /// Opens a connection with JSON frames on which nobody is logged in.
+    pub async fn connect(&self) -> Raw {
+        self.dial().open().await
+    }
+
+    /// Starts a command of `rollcallctl`.
+    pub fn ctl(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = Command::new(binary("rollcallctl"));
+        command.args(arguments);
+        Process::spawn(name, command, &self.folder.0)
+    }
+
+    /// Returns the address of the WebSocket.
+    pub fn url(&self) -> String {
+        self.addresses.url()
+    }
+
+    /// Makes a client of the admin service.
+    pub fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(channel(&self.addresses.admin))
+    }
+
+    /// Makes a client of the presence service.
+    pub fn presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(channel(&self.addresses.admin))
+    }
+
+    /// Makes a client of the subscription service.
+    pub fn subscription(&self) -> SubscriptionServiceClient<Channel> {
+        SubscriptionServiceClient::new(channel(&self.addresses.subscription))
+    }
+
+    /// Makes a client of the notifier service.
+    pub fn notifier(&self) -> NotifierServiceClient<Channel> {
+        NotifierServiceClient::new(channel(&self.addresses.notifier))
+    }
+}
+
+impl Addresses {
+    /// Returns the address of the WebSocket.
+    pub fn url(&self) -> String {
+        format!("ws://{}/v1/connect", self.client)
+    }
+}
+
+/// Makes a channel to a gRPC address, which connects at its first call.
+pub(crate) fn channel(address: &str) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI").connect_lazy()
+}
+
+/// A folder for one test's files: in the target folder, gone with the test unless it fails.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{}-{}", process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = build_folder().join("harness").join(name);
+        // A process id comes again: what an earlier failure left here has been read or never will be.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Finds a binary of the workspace beside the running test.
+fn binary(name: &str) -> PathBuf {
+    let path = build_folder().join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "{} is missing: build it first with `cargo build --workspace --bins`",
+        path.display()
+    );
+    path
+}
+
+/// Returns the folder of the binaries: tests lie in a folder `deps` or `examples` below it.
+fn build_folder() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its file");
+    let folder = test.parent().expect("a file lies in a folder");
+    let is_inner = |folder: &Path| folder.ends_with("deps") || folder.ends_with("examples");
+    if is_inner(folder) {
+        folder.parent().expect("an inner folder lies in another").to_owned()
+    } else {
+        folder.to_owned()
+    }
+}
