@@ -1,1 +1,13 @@
-//! The bus port and its adapters.
+//! The bus port and its adapters: changes to all notifiers, reports to one of presence.
+//!
+//! Start with [`port::Bus`]. Every adapter passes the suite in `contract` (feature `contract`, for tests).
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod memory;
+pub mod port;
+pub mod subject;
+
+pub use memory::MemoryBus;
+pub use port::{Bus, Error, Message, Request, Requests, Subscription};
+pub use subject::Subject;

@@ -1,0 +1,82 @@
+//! What the services need of a bus.
+//!
+//! Messages of one publisher on one subject arrive in the order they were published. A subscriber hears what
+//! is published after [`Bus::subscribe_status`] returned.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rollcall_proto::trace::TraceParent;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::subject::Subject;
+
+/// Says why the bus did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody serves the subject.
+    #[error("nobody serves {0}")]
+    NobodyServes(Subject),
+    /// No answer came in time; whether the request was served is not known.
+    #[error("no answer on {subject} within {waited:?}")]
+    Timeout {
+        /// Where the request went.
+        subject: Subject,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The bus cannot be reached.
+    #[error("bus is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// A message, with the trace context in its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where it goes, or came from.
+    pub subject: Subject,
+    /// The trace context of the call that caused it.
+    pub trace: TraceParent,
+    /// What it says.
+    pub payload: Bytes,
+}
+
+/// Messages to one subscriber. Ends when the bus goes.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The bounded queue that the adapter fills.
+    pub messages: mpsc::Receiver<Message>,
+}
+
+/// A request, to be answered once. Dropping it leaves the asker to its time-out.
+#[derive(Debug)]
+pub struct Request {
+    /// The message.
+    pub message: Message,
+    /// Takes the answer.
+    pub reply: oneshot::Sender<Bytes>,
+}
+
+/// Requests to one of those who serve a subject. Ends when the bus goes.
+#[derive(Debug)]
+pub struct Requests {
+    /// The bounded queue that the adapter fills.
+    pub requests: mpsc::Receiver<Request>,
+}
+
+/// Carries changes to all notifiers, and reports to one of presence.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Publishes to every subscriber, and returns once the bus is answerable for it.
+    async fn publish(&self, message: Message) -> Result<(), Error>;
+
+    /// Subscribes to the changes of every partition.
+    async fn subscribe_status(&self) -> Result<Subscription, Error>;
+
+    /// Sends a request to one of those who serve its subject, and waits for the answer.
+    async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error>;
+
+    /// Serves a subject together with all others who do: each request goes to one of them.
+    async fn serve(&self, subject: Subject) -> Result<Requests, Error>;
+}

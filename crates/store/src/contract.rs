@@ -1,0 +1,142 @@
+//! What every store must do: one claim a function, and [`store_contract!`](crate::store_contract), which makes
+//! a test of each. The claims know nothing of an engine and do not depend on the time it is.
+//!
+//! Compiled for this crate's tests, and for those of others with the feature `contract`. Each claim gets a
+//! store of its own that is empty and has two partitions at least. [`model`] is for property tests: any run of
+//! commands against a small reference.
+
+#![expect(missing_docs, reason = "the name of a claim says what it checks")]
+
+pub mod commits;
+pub mod concurrency;
+pub mod due;
+pub mod given;
+pub mod guards;
+pub mod keys;
+pub mod model;
+pub mod outbox;
+mod tested;
+pub mod timers;
+pub mod versions;
+
+pub use tested::{State, Tested};
+
+/// Makes a test of each claim. The argument is evaluated in each test, where it may await, and gives an empty
+/// store.
+///
+/// The tests are async ones of tokio, which the calling crate needs with its features `macros` and
+/// `rt-multi-thread`.
+#[macro_export]
+macro_rules! store_contract {
+    ($store:expr) => {
+        $crate::store_contract! { @tests $store;
+            commits:
+                a_record_is_created_where_none_is_expected,
+                a_record_is_not_created_over_another,
+                a_record_is_replaced_at_the_expected_version,
+                a_version_that_is_not_the_expected_one_conflicts,
+                a_version_of_an_absent_record_conflicts,
+                a_deleted_record_is_absent,
+                a_delete_where_nothing_is_changes_no_record,
+                a_conflict_changes_nothing,
+                an_empty_value_is_not_an_absent_record,
+                a_value_is_kept_byte_for_byte;
+            versions:
+                record_versions_increase_over_commits_deletes_and_re_creations,
+                status_versions_increase_over_deletes_and_re_creations,
+                a_status_version_moves_only_with_a_new_status,
+                a_new_status_version_is_the_record_version_of_its_commit,
+                a_record_that_was_created_again_has_no_status_version_of_before,
+                versions_are_not_behind_the_clock_of_the_store;
+            outbox:
+                a_new_store_has_empty_outboxes,
+                a_commit_without_an_entry_leaves_the_outbox_alone,
+                an_entry_is_headed_by_the_versions_of_its_commit,
+                a_delete_tells_its_versions,
+                the_entry_in_the_outbox_is_the_one_that_was_committed,
+                sequences_have_no_holes,
+                partitions_count_on_their_own,
+                heads_stay_when_entries_are_published,
+                unpublished_entries_are_listed_in_order_up_to_the_limit,
+                published_entries_go_and_the_others_stay,
+                publishing_again_or_what_never_was_is_no_error,
+                a_partition_beyond_the_last_is_empty;
+            guards:
+                a_timer_due_later_than_its_guard_stops_the_commit,
+                a_timer_due_exactly_at_its_guard_or_earlier_passes,
+                a_guard_of_a_missing_timer_passes,
+                one_guard_of_many_stops_the_commit,
+                a_guarded_commit_changes_nothing,
+                guards_see_the_timers_before_the_commit,
+                a_touch_holds_a_guard,
+                a_conflict_is_said_before_a_guard;
+            timers:
+                a_commit_sets_a_timer_earlier_and_later,
+                a_commit_removes_a_timer,
+                removing_a_missing_timer_is_no_error,
+                timer_changes_apply_in_order,
+                a_delete_leaves_timers_alone,
+                a_touch_moves_timers_later,
+                a_touch_never_moves_a_timer_earlier,
+                a_touch_creates_nothing_and_names_the_missing,
+                a_touch_does_not_revive_a_removed_timer,
+                a_touch_in_another_partition_misses;
+            due:
+                due_timers_come_earliest_first,
+                until_is_inclusive,
+                deadlines_are_exact_to_the_microsecond,
+                timers_of_other_boots_are_not_due,
+                timers_of_other_partitions_are_not_due,
+                the_limit_cuts_the_latest,
+                pages_show_every_timer_once_though_deadlines_tie,
+                pages_go_on_behind_timers_that_went;
+            keys:
+                records_come_in_the_order_of_the_keys_with_repetitions,
+                no_keys_give_no_records,
+                five_hundred_keys_are_read_at_once,
+                kinds_of_records_are_apart,
+                apps_with_the_same_user_id_are_apart,
+                ids_that_look_like_syntax_are_apart,
+                app_and_user_do_not_run_into_each_other;
+            concurrency:
+                of_commits_at_one_version_exactly_one_wins,
+                of_creations_of_one_key_exactly_one_wins,
+                no_update_is_lost,
+                no_sequence_is_lost_or_given_twice,
+                a_removed_timer_stays_removed_under_touches;
+        }
+    };
+    (@tests $store:expr; $($module:ident: $($claim:ident),+;)+) => {
+        $($(
+            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                $crate::contract::$module::$claim($crate::contract::Tested::new($store)).await;
+            }
+        )+)+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    //! The suite itself.
+
+    #[test]
+    fn every_claim_is_made_a_test() {
+        let listed = include_str!("contract.rs");
+        let modules = [
+            include_str!("contract/commits.rs"),
+            include_str!("contract/concurrency.rs"),
+            include_str!("contract/due.rs"),
+            include_str!("contract/guards.rs"),
+            include_str!("contract/keys.rs"),
+            include_str!("contract/outbox.rs"),
+            include_str!("contract/timers.rs"),
+            include_str!("contract/versions.rs"),
+        ];
+        let claims = modules.iter().flat_map(|text| text.split("\npub async fn ").skip(1));
+        for claim in claims.filter_map(|text| text.split('(').next()) {
+            let is_listed = listed.lines().any(|line| line.trim_end_matches([',', ';']).trim() == claim);
+            assert!(is_listed, "{claim} is not in the list of `store_contract!`");
+        }
+    }
+}

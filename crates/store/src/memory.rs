@@ -1,0 +1,120 @@
+//! The store in this process's memory: the embedded default, and the oracle that other adapters are compared
+//! with. What it holds lives as long as the process.
+//!
+//! Each partition is a `State` (pure, see there for the rules) behind its own lock. No lock is held across an
+//! await, and no call holds two.
+
+mod outbox;
+mod state;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
+use rollcall_domain::{id::BootId, time::Timestamp};
+
+use self::state::State;
+use crate::{
+    partition::{Partition, Partitions},
+    port::{Commit, Entry, Error, Key, Outcome, Record, Store, Timer, TimerId},
+};
+
+/// Tells the time. It is called with a partition locked, and must neither block nor call the store.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A store in memory.
+pub struct MemoryStore {
+    partitions: Partitions,
+    states: Box<[Mutex<State>]>,
+    clock: Clock,
+}
+
+impl MemoryStore {
+    /// Makes an empty store whose time is the clock's. The clock may stand still or jump back: versions
+    /// increase all the same.
+    pub fn new(partitions: Partitions, clock: Clock) -> Self {
+        let states = partitions.all().map(|partition| Mutex::new(State::new(partition))).collect();
+        Self { partitions, states, clock }
+    }
+
+    /// Counts the outbox entries that went unpublished because their outbox was full.
+    pub fn dropped_entries(&self) -> u64 {
+        self.states.iter().map(|state| state.lock().dropped_entries()).sum()
+    }
+
+    /// Locks a partition; `None` for one that the store does not have.
+    fn lock(&self, partition: Partition) -> Option<MutexGuard<'_, State>> {
+        self.states.get(usize::from(partition.0)).map(Mutex::lock)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn partitions(&self) -> Partitions {
+        self.partitions
+    }
+
+    async fn now(&self) -> Result<Timestamp, Error> {
+        Ok((self.clock)())
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
+        // In the order of partitions, so that each is locked once however many of its keys are asked for.
+        let mut places: Vec<(Partition, usize)> =
+            keys.iter().enumerate().map(|(place, key)| (key.partition(self.partitions), place)).collect();
+        places.sort_unstable();
+        let mut records = vec![None; keys.len()];
+        for group in places.chunk_by(|a, b| a.0 == b.0) {
+            let Some(state) = self.lock(group[0].0) else { continue };
+            for &(_, place) in group {
+                records[place] = state.get(&keys[place]).cloned();
+            }
+        }
+        Ok(records)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+        let partition = commit.key.partition(self.partitions);
+        let mut state = self.states[usize::from(partition.0)].lock();
+        // Read under the lock, so that entries stand in the order of their times.
+        let now = (self.clock)();
+        Ok(state.commit(commit, now))
+    }
+
+    async fn touch(&self, partition: Partition, timers: &[Timer]) -> Result<Vec<TimerId>, Error> {
+        match self.lock(partition) {
+            Some(mut state) => Ok(state.touch(timers)),
+            None => Ok(timers.iter().map(|timer| timer.id).collect()),
+        }
+    }
+
+    async fn due(
+        &self,
+        partition: Partition,
+        boot: BootId,
+        until: Timestamp,
+        after: Option<Timer>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, Error> {
+        Ok(self.lock(partition).map(|state| state.due(boot, until, after, limit)).unwrap_or_default())
+    }
+
+    async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, Error> {
+        Ok(self.lock(partition).map(|state| state.unpublished(limit)).unwrap_or_default())
+    }
+
+    async fn published(&self, partition: Partition, sequences: &[u64]) -> Result<(), Error> {
+        if let Some(mut state) = self.lock(partition) {
+            state.published(sequences);
+        }
+        Ok(())
+    }
+
+    async fn heads(&self) -> Result<Vec<u64>, Error> {
+        Ok(self.states.iter().map(|state| state.lock().head()).collect())
+    }
+}

@@ -1,0 +1,228 @@
+//! What the services need of a store.
+//!
+//! Invariants every adapter holds: a commit applies whole or not at all; record and status versions and the
+//! sequence numbers of an outbox strictly increase; only a commit creates or removes a timer, and
+//! [`Store::touch`] only moves one later.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rollcall_domain::{
+    id::{AppId, BootId, SessionId, UserId},
+    status::{RecordVersion, StatusVersion},
+    time::Timestamp,
+};
+
+use crate::partition::{Partition, Partitions};
+
+/// Says why the store gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be reached, or did not answer in time; whether a commit was applied is not known.
+    #[error("store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// Names a record. All records and timers of a user are in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The state of a user.
+    User(AppId, UserId),
+    /// The subscription list of a user.
+    Subscriptions(AppId, UserId),
+    /// The configuration of an app.
+    App(AppId),
+}
+
+impl Key {
+    /// Finds the partition of the record.
+    pub fn partition(&self, partitions: Partitions) -> Partition {
+        match self {
+            Self::User(app, user) | Self::Subscriptions(app, user) => partitions.of(*app, Some(user)),
+            Self::App(app) => partitions.of(*app, None),
+        }
+    }
+}
+
+/// A stored record: two versions, which the store computes, and bytes, which it does not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Strictly increases with every commit of the key.
+    pub version: RecordVersion,
+    /// The record version of the last commit with [`Commit::new_status`]; 0 for none.
+    pub status: StatusVersion,
+    /// What the service wrote.
+    pub value: Bytes,
+}
+
+/// The timer of one session. Its score is the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimerId {
+    /// The app of the session's user.
+    pub app: AppId,
+    /// The session's user.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+}
+
+/// A timer with its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// When it is due.
+    pub deadline: Timestamp,
+    /// Whose it is.
+    pub id: TimerId,
+}
+
+/// What a commit does to a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimerChange {
+    /// Creates the timer, or moves it, earlier or later.
+    Set(Timer),
+    /// Removes the timer if there is one.
+    Remove(TimerId),
+}
+
+/// What becomes of the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// The record gets this value.
+    Put(Bytes),
+    /// The record goes; its versions begin anew above those it had.
+    Delete,
+}
+
+/// One atomic step: check versions and guards, then write the record, move timers, append to the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The record.
+    pub key: Key,
+    /// The version that the record must have; `None` when it must not exist.
+    pub expected: Option<RecordVersion>,
+    /// What becomes of it.
+    pub write: Write,
+    /// Whether the status gets a new version: that of the record which this commit writes.
+    pub new_status: bool,
+    /// What becomes of timers, in this order; all are of the key's partition.
+    pub timers: Vec<TimerChange>,
+    /// Timers that must not be due later than this, or the commit is [`Outcome::Guarded`]. A timer that is
+    /// gone holds no guard.
+    pub guards: Vec<Timer>,
+    /// What the outbox tells; the store puts an [`EntryHead`] before it.
+    pub entry: Option<Bytes>,
+}
+
+/// What a commit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is applied.
+    Committed(Committed),
+    /// The record does not have the expected version; nothing was changed.
+    Conflict,
+    /// The record has the expected version, but a guarded timer is due later; nothing was changed.
+    Guarded,
+}
+
+/// The versions that a commit was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The record's new version, `max(previous + 1, store time in µs)`; for a delete, the version that any
+    /// later record of the key is above.
+    pub record: RecordVersion,
+    /// The status version after the commit.
+    pub status: StatusVersion,
+    /// The outbox entry, if the commit had one.
+    pub entry: Option<Entry>,
+}
+
+/// An outbox entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The partition of its outbox.
+    pub partition: Partition,
+    /// Its place there, from 1, without holes.
+    pub sequence: u64,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// The head, [`EntryHead::LENGTH`] bytes, and after it what the service wrote.
+    pub bytes: Bytes,
+}
+
+/// The fixed head of an outbox entry.
+///
+/// It is written so that head and body together are one protobuf message `rollcall.event.v1.Change`: four
+/// fields of type fixed64, numbers 1 to 4, each one tag byte and eight little-endian bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryHead {
+    /// The entry's place in its outbox.
+    pub sequence: u64,
+    /// The version of the record that the commit wrote.
+    pub record: RecordVersion,
+    /// The status version after the commit.
+    pub status: StatusVersion,
+    /// The status version before the commit.
+    pub previous_status: StatusVersion,
+}
+
+impl EntryHead {
+    /// The length of an encoded head in bytes.
+    pub const LENGTH: usize = 36;
+
+    /// Writes the head.
+    pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let fields = [self.sequence, self.record.0, self.status.0, self.previous_status.0];
+        let mut bytes = [0; Self::LENGTH];
+        for ((slot, tag), value) in bytes.chunks_exact_mut(9).zip([0x09, 0x11, 0x19, 0x21]).zip(fields) {
+            slot[0] = tag;
+            slot[1..].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// The greatest number of unpublished entries in a partition's outbox. Beyond it the oldest go: the hole in
+/// the sequence tells readers. A commit is never refused for a full outbox.
+pub const OUTBOX_MAX: usize = 100_000;
+
+/// A partitioned record store with compare-and-set, timers and an outbox.
+///
+/// A partition that the store does not have is as an empty one.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Returns how many partitions the store has.
+    fn partitions(&self) -> Partitions;
+
+    /// Reads the store's clock. Every `now` of a rule is this one.
+    async fn now(&self) -> Result<Timestamp, Error>;
+
+    /// Reads records, in the order of the keys; `None` for one that does not exist.
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error>;
+
+    /// Applies a commit whole, or not at all.
+    async fn commit(&self, commit: Commit) -> Result<Outcome, Error>;
+
+    /// Moves timers of one partition later, never earlier; creates none. Returns those that do not exist, in
+    /// the order they were given.
+    async fn touch(&self, partition: Partition, timers: &[Timer]) -> Result<Vec<TimerId>, Error>;
+
+    /// Lists timers of one boot's sessions that are due at `until` or before, earliest first, those after
+    /// `after` only, at most `limit`. Timers of one deadline come in an order of the store's own, which stays
+    /// the same; `after` itself may be gone.
+    async fn due(
+        &self,
+        partition: Partition,
+        boot: BootId,
+        until: Timestamp,
+        after: Option<Timer>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, Error>;
+
+    /// Lists entries of a partition's outbox that are not yet published, in order, at most `limit`.
+    async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, Error>;
+
+    /// Forgets entries of a partition's outbox that were published; unknown ones are no error.
+    async fn published(&self, partition: Partition, sequences: &[u64]) -> Result<(), Error>;
+
+    /// Returns the sequence of the last entry of each partition, in the order of the partitions; 0 for none.
+    async fn heads(&self) -> Result<Vec<u64>, Error>;
+}
