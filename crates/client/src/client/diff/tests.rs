@@ -1,3 +1,5 @@
+//! What is shown, what is not, and what is forgotten.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,163 @@
+//! The admin service, as operators' commands use it, and how an app is shown.
+
+use rollcall_proto::{
+    admin::v1::admin_service_client::AdminServiceClient,
+    common::v1::{AppSettings, Edition as WireEdition, Limits},
+    refusal,
+};
+use serde::Serialize;
+use tonic::{
+    Request, Response, Status,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    args::{AdminOptions, Edition, LimitOptions, Output},
+    failure::Failure,
+    output,
+};
+
+/// Connects to the admin service.
+pub(crate) async fn connect(options: &AdminOptions) -> Result<AdminServiceClient<Channel>, Failure> {
+    let unreachable = |error: tonic::transport::Error| Failure::AdminUnreachable {
+        address: options.admin.clone(),
+        reason: root_cause(&error),
+    };
+    let endpoint = Endpoint::from_shared(options.admin.clone()).map_err(unreachable)?;
+    let channel = endpoint.connect_timeout(options.timeout).connect().await.map_err(unreachable)?;
+    Ok(AdminServiceClient::new(channel))
+}
+
+/// Makes a request with the deadline of the options.
+pub(crate) fn request<T>(options: &AdminOptions, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(options.timeout);
+    request
+}
+
+/// Reads how a call ended.
+pub(crate) fn outcome<T>(what: &'static str, ended: Result<Response<T>, Status>) -> Result<T, Failure> {
+    ended.map(Response::into_inner).map_err(|status| Failure::admin(what)(refusal::from_status(&status)))
+}
+
+/// Writes the limits that are named; 0 stands for the others.
+pub(crate) fn limits(options: LimitOptions) -> Limits {
+    Limits {
+        query_ids: options.query_ids.unwrap_or(0),
+        subscribe_ids: options.subscribe_ids.unwrap_or(0),
+        subscriptions: options.subscriptions.unwrap_or(0),
+    }
+}
+
+/// Writes an edition; unknown stands for "not named".
+pub(crate) fn edition(edition: Option<Edition>) -> i32 {
+    let edition = match edition {
+        None => WireEdition::Unknown,
+        Some(Edition::Standard) => WireEdition::Standard,
+        Some(Edition::Premium) => WireEdition::Premium,
+    };
+    edition as i32
+}
+
+#[derive(Debug, Serialize)]
+struct AppLine<'a> {
+    app_id: u32,
+    edition: &'static str,
+    status: bool,
+    limits: LimitLine,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_key: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitLine {
+    query_ids: u32,
+    subscribe_ids: u32,
+    subscriptions: u32,
+}
+
+/// Shows an app, and the token key of a new one.
+pub(crate) fn show(output: Output, app: Option<AppSettings>, token_key: Option<&str>) -> Result<(), Failure> {
+    output::write(&text(output, &app.unwrap_or_default(), token_key)?)
+}
+
+fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<String, Failure> {
+    let edition = match app.edition() {
+        WireEdition::Premium => "PREMIUM",
+        WireEdition::Standard => "STANDARD",
+        WireEdition::Unknown => "UNKNOWN",
+    };
+    let limits = app.limits.unwrap_or_default();
+    let Limits { query_ids, subscribe_ids, subscriptions } = limits;
+    if output == Output::Json {
+        let limits = LimitLine { query_ids, subscribe_ids, subscriptions };
+        let (app_id, status, version) = (app.app_id, app.status, app.version);
+        return output::json_line(&AppLine { app_id, edition, status, limits, version, token_key });
+    }
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let mut rows = vec![
+        row("app id", app.app_id.to_string()),
+        row("edition", edition.to_owned()),
+        row("status", if app.status { "on" } else { "off" }.to_owned()),
+        row("limit query ids", query_ids.to_string()),
+        row("limit subscribe ids", subscribe_ids.to_string()),
+        row("limit subscriptions", subscriptions.to_string()),
+        row("version", app.version.to_string()),
+    ];
+    if let Some(key) = token_key {
+        rows.push(row("token key", key.to_owned()));
+    }
+    Ok(output::table(&[], rows))
+}
+
+/// Returns the innermost reason, which is the one that says something.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app() -> AppSettings {
+        let limits = Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200 };
+        AppSettings {
+            app_id: 1,
+            edition: WireEdition::Premium as i32,
+            status: true,
+            limits: Some(limits),
+            version: 3,
+        }
+    }
+
+    #[test]
+    fn an_app_is_one_json_object_and_only_a_new_one_shows_its_key() {
+        let known = text(Output::Json, &app(), None).unwrap();
+        assert_eq!(
+            known,
+            "{\"app_id\":1,\"edition\":\"PREMIUM\",\"status\":true,\"limits\":{\"query_ids\":500,\
+             \"subscribe_ids\":100,\"subscriptions\":200},\"version\":3}\n"
+        );
+        let new = text(Output::Json, &app(), Some("ab")).unwrap();
+        assert!(new.ends_with(",\"version\":3,\"token_key\":\"ab\"}\n"));
+    }
+
+    #[test]
+    fn an_app_is_a_table_of_names_and_values() {
+        let table = text(Output::Table, &app(), Some("ab")).unwrap();
+        assert!(table.starts_with("app id               1\nedition              PREMIUM\n"), "{table}");
+        assert!(table.ends_with("token key            ab\n"), "{table}");
+    }
+
+    #[test]
+    fn what_is_not_named_is_left_to_the_server() {
+        let options = LimitOptions { query_ids: None, subscribe_ids: Some(5), subscriptions: None };
+        assert_eq!(limits(options), Limits { query_ids: 0, subscribe_ids: 5, subscriptions: 0 });
+        assert_eq!([None, Some(Edition::Standard), Some(Edition::Premium)].map(edition), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,29 @@
+//! The commands, one module for each: its options, and what it does.
+
+pub(crate) mod app_create;
+pub(crate) mod app_set;
+pub(crate) mod app_show;
+pub(crate) mod status_get;
+pub(crate) mod status_set;
+pub(crate) mod subscribe;
+pub(crate) mod token;
+pub(crate) mod watch;
+
+use crate::{
+    args::{App, Command, Status},
+    failure::Failure,
+};
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::App(App::Create(args)) => app_create::run(args).await,
+        Command::App(App::Show(args)) => app_show::run(args).await,
+        Command::App(App::Set(args)) => app_set::run(args).await,
+        Command::Token(args) => token::run(&args),
+        Command::Status(Status::Get(args)) => status_get::run(args).await,
+        Command::Status(Status::Set(args)) => status_set::run(args).await,
+        Command::Subscribe(args) => subscribe::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
+    }
+}

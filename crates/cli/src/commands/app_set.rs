@@ -1,0 +1,49 @@
+//! `app set`: changes what is named of an app, and leaves the rest.
+
+use rollcall_proto::admin::v1::UpdateAppRequest;
+
+use crate::{
+    admin,
+    args::{AdminOptions, Edition, LimitOptions, Switch},
+    failure::Failure,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  rollcallctl app set --app-id 1 --status off
+  rollcallctl app set --app-id 1 --edition premium --limit-subscriptions 50";
+
+/// The options that change something; one of them must be there.
+const CHANGES: [&str; 5] =
+    ["edition", "status", "limit_query_ids", "limit_subscribe_ids", "limit_subscriptions"];
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("changes").args(CHANGES).multiple(true).required(true))]
+pub(crate) struct Args {
+    /// Number of the app
+    #[arg(long, env = "ROLLCALL_APP_ID", value_name = "NUMBER")]
+    app_id: u32,
+    /// Edition; queries and subscriptions of others need premium
+    #[arg(long, value_enum)]
+    edition: Option<Edition>,
+    /// Switch for queries, subscriptions and notifications of others' statuses
+    #[arg(long, value_enum)]
+    status: Option<Switch>,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let message = UpdateAppRequest {
+        app_id: args.app_id,
+        edition: admin::edition(args.edition),
+        status: args.status.map(|status| status == Switch::On),
+        limits: Some(admin::limits(args.limits)),
+    };
+    let mut service = admin::connect(&args.admin).await?;
+    let updated = service.update_app(admin::request(&args.admin, message)).await;
+    admin::show(args.admin.output, admin::outcome("app set", updated)?.app, None)
+}

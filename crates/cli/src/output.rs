@@ -1,0 +1,189 @@
+//! What commands write to standard output: columns for people, JSON lines for scripts.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use comfy_table::{Row, Table, presets::NOTHING};
+use rollcall_client::{UserFailure, UserStatus};
+use serde::Serialize;
+
+use crate::{escape, failure::Failure};
+
+/// A status as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusLine<'a> {
+    user_id: &'a str,
+    general: &'static str,
+    custom: &'a str,
+    version: u64,
+}
+
+impl<'a> From<&'a UserStatus> for StatusLine<'a> {
+    fn from(status: &'a UserStatus) -> Self {
+        Self {
+            user_id: status.user_id.as_str(),
+            general: status.general.name(),
+            custom: &status.custom,
+            version: status.version,
+        }
+    }
+}
+
+/// An id that could not be served, as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailureLine<'a> {
+    user_id: &'a str,
+    code: i32,
+    description: &'a str,
+}
+
+impl<'a> From<&'a UserFailure> for FailureLine<'a> {
+    fn from(failure: &'a UserFailure) -> Self {
+        let error = &failure.error;
+        Self { user_id: &failure.user_id, code: error.code.number(), description: &error.description }
+    }
+}
+
+/// Writes text and flushes it.
+pub(crate) fn write(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::Output)
+}
+
+/// Lays out rows under a header, with a line end. What others wrote must be escaped already.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.force_no_tty().load_style(NOTHING);
+    if !header.is_empty() {
+        table.set_header(header.iter().copied());
+    }
+    table.add_rows(rows.into_iter().map(Row::from));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// Lays out statuses as a table.
+pub(crate) fn status_table(statuses: &[UserStatus]) -> String {
+    let row = |status: &UserStatus| {
+        vec![
+            status.user_id.to_string(),
+            status.general.to_string(),
+            status.version.to_string(),
+            escape::text(&status.custom),
+        ]
+    };
+    table(&["USER", "GENERAL", "VERSION", "CUSTOM"], statuses.iter().map(row))
+}
+
+/// Writes a value as one line of JSON.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string(value).map_err(|error| Failure::Output(error.into()))?;
+    Ok(escape::json(&json) + "\n")
+}
+
+/// Lays out the live table of `watch`: columns of fixed width, so that each row can be written when it comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LiveTable {
+    user_width: usize,
+}
+
+impl LiveTable {
+    /// Makes room for these ids.
+    pub(crate) fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        // A user id has at most 32 bytes; a malformed one never gets here.
+        let widest = ids.into_iter().map(str::len).max().unwrap_or(16);
+        Self { user_width: widest.clamp("USER".len(), 32) }
+    }
+
+    /// Returns the line of column names.
+    pub(crate) fn header(self) -> String {
+        let width = self.user_width;
+        format!("{:<9}  {:<width$}  {:<9}  {:<16}  CUSTOM\n", "TIME", "USER", "GENERAL", "VERSION")
+    }
+
+    /// Returns the line of one change, heard at this time since the Unix epoch.
+    pub(crate) fn row(self, status: &UserStatus, now: Duration) -> String {
+        let row = format!(
+            "{}  {:<width$}  {:<9}  {:<16}  {}",
+            time_of_day(now),
+            status.user_id.as_str(),
+            status.general,
+            status.version,
+            escape::text(&status.custom),
+            width = self.user_width,
+        );
+        row.trim_end().to_owned() + "\n"
+    }
+}
+
+/// Writes the time of day in UTC, as in `12:34:56Z`.
+fn time_of_day(now: Duration) -> String {
+    let seconds = now.as_secs() % 86_400;
+    format!("{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_client::{Code, Error, General};
+
+    use super::*;
+
+    fn status(custom: &str) -> UserStatus {
+        UserStatus {
+            user_id: "alice".parse().unwrap(),
+            general: General::Online,
+            custom: custom.to_owned(),
+            version: 7,
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_json_object_on_one_line() {
+        assert_eq!(
+            json_line(&StatusLine::from(&status("통화\n중"))).unwrap(),
+            "{\"user_id\":\"alice\",\"general\":\"ONLINE\",\"custom\":\"통화\\n중\",\"version\":7}\n"
+        );
+    }
+
+    #[test]
+    fn an_id_that_failed_is_told_by_its_code() {
+        let error = Error { code: Code::BadUserId, description: "user id is empty".to_owned() };
+        let failure = UserFailure { user_id: String::new(), error };
+        assert_eq!(
+            json_line(&FailureLine::from(&failure)).unwrap(),
+            "{\"user_id\":\"\",\"code\":7003,\"description\":\"user id is empty\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_table_has_aligned_columns_and_no_blanks_at_the_end() {
+        let other = UserStatus { user_id: "b".parse().unwrap(), version: 12345, ..status("") };
+        assert_eq!(
+            status_table(&[status("lunch"), other]),
+            "USER   GENERAL  VERSION  CUSTOM\n\
+             alice  ONLINE   7        lunch\n\
+             b      ONLINE   12345\n"
+        );
+    }
+
+    #[test]
+    fn what_others_wrote_stays_in_its_row() {
+        let table = status_table(&[status("\u{1b}[2J\nroot  ONLINE")]);
+        assert_eq!(table.lines().count(), 2);
+        assert!(table.ends_with("\\u{1b}[2J\\nroot  ONLINE\n"));
+        let row = LiveTable::new([]).row(&status("\u{202e}\r"), Duration::ZERO);
+        assert!(row.ends_with("\\u{202e}\\r\n"), "{row}");
+    }
+
+    #[test]
+    fn live_rows_stand_under_their_header() {
+        let live = LiveTable::new(["alice", "b"]);
+        let row = live.row(&status("lunch"), Duration::from_secs(86_400 + 3661));
+        assert_eq!(live.header(), "TIME       USER   GENERAL    VERSION           CUSTOM\n");
+        assert_eq!(row, "01:01:01Z  alice  ONLINE     7                 lunch\n");
+    }
+}
