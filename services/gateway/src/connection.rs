@@ -103,7 +103,8 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: C
     let first = login::first_login(&mut socket, codec);
     let logged_in = match tokio::time::timeout(limit, first).await {
         Ok(login::First::Login { id, trace, login }) => {
-            login::log_in(&gateway, codec, id, &trace, *login).await
+            // Boxed, so that the task of a connection does not keep room for a login all its life.
+            Box::pin(login::log_in(&gateway, codec, id, &trace, *login)).await
         }
         Ok(login::First::Gone) => return,
         Ok(login::First::Close(replies, code)) => Err((replies, code)),
