@@ -11,7 +11,7 @@ pub mod changes;
 pub mod requests;
 mod tested;
 
-pub use tested::{LIMIT, Tested, heartbeat, status, trace};
+pub use tested::{LIMIT, Tested, heard, heartbeat, status, trace};
 
 /// Makes a test of each claim. The argument is evaluated in each test, where it may await, and gives a bus.
 ///

@@ -157,11 +157,14 @@ pub async fn one_who_goes_is_asked_no_more(bus: Tested) {
     drop(going);
 
     // Word of it may take a moment; from then on every request is answered.
-    let mut answered = 0;
-    while answered < 20 {
-        let answer = bus.request(heartbeat("hello"), Duration::from_secs(1)).await;
-        answered = if answer.is_ok() { answered + 1 } else { 0 };
-    }
+    let settled = async {
+        let mut answered = 0;
+        while answered < 20 {
+            let answer = bus.request(heartbeat("hello"), Duration::from_secs(1)).await;
+            answered = if answer.is_ok() { answered + 1 } else { 0 };
+        }
+    };
+    within(settled).await;
     staying.abort();
 }
 

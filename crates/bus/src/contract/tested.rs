@@ -106,7 +106,7 @@ pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Takes the next message.
-pub(super) async fn heard(listener: &mut Subscription) -> Message {
+pub async fn heard(listener: &mut Subscription) -> Message {
     within(listener.messages.recv()).await.expect("the subscription goes on")
 }
 

@@ -3,7 +3,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture, poll};
 
 use super::*;
-use crate::contract::{heartbeat, status, trace};
+use crate::contract::{heard, heartbeat, status, trace};
 
 mod contract {
     //! The suite.
@@ -32,12 +32,12 @@ async fn a_publisher_waits_for_room_and_nothing_is_lost() {
     assert!(poll!(&mut publish).is_pending());
     assert_eq!(quick.messages.try_recv().unwrap(), status(1, "last"));
 
-    assert_eq!(slow.messages.recv().await.unwrap(), status(1, "0"));
+    assert_eq!(heard(&mut slow).await, status(1, "0"));
     publish.await.unwrap();
     for n in 1..SUBSCRIBER_CAPACITY {
-        assert_eq!(slow.messages.recv().await.unwrap(), status(1, n.to_string()));
+        assert_eq!(heard(&mut slow).await, status(1, n.to_string()));
     }
-    assert_eq!(slow.messages.recv().await.unwrap(), status(1, "last"));
+    assert_eq!(heard(&mut slow).await, status(1, "last"));
 }
 
 #[tokio::test]
@@ -60,8 +60,8 @@ async fn all_subscribers_hear_concurrent_publishers_in_one_order() {
     join_all(publishes).await;
 
     for n in 0..5 {
-        assert_eq!(slow.messages.recv().await.unwrap(), status(1, n.to_string()));
-        assert_eq!(quick.messages.recv().await.unwrap(), status(1, n.to_string()));
+        assert_eq!(heard(&mut slow).await, status(1, n.to_string()));
+        assert_eq!(heard(&mut quick).await, status(1, n.to_string()));
     }
 }
 
@@ -143,9 +143,12 @@ async fn subscribers_that_are_gone_are_not_held() {
     for _ in 0..3 {
         drop(bus.subscribe_status().await.unwrap());
     }
-    let _listener = bus.subscribe_status().await.unwrap();
-
+    let listener = bus.subscribe_status().await.unwrap();
     assert_eq!(bus.0.subscribers.lock().await.len(), 1);
+
+    drop(listener);
+    bus.publish(status(1, "to nobody")).await.unwrap();
+    assert_eq!(bus.0.subscribers.lock().await.len(), 0);
 }
 
 #[tokio::test]

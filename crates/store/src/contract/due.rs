@@ -119,6 +119,7 @@ async fn pages(store: &Tested, key: Key, limit: usize, removes: impl Fn(&Timer) 
             return seen;
         }
         seen.extend(page);
+        assert!(seen.len() <= 100, "pages come without end: {seen:?}");
     }
 }
 

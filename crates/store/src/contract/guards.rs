@@ -1,13 +1,16 @@
 //! Claims on guards: a commit that ends sessions must not apply when a heartbeat came first.
 
 use bytes::Bytes;
-use rollcall_domain::{id::UserId, status::RecordVersion};
+use rollcall_domain::{
+    id::{BootId, SessionId, UserId},
+    status::RecordVersion,
+};
 
 use super::{
     Tested,
     given::{self, arm, delete, put, tell, timer},
 };
-use crate::port::{Commit, Key, Outcome, Timer, TimerChange, Write};
+use crate::port::{Commit, Key, Outcome, Timer, TimerChange, TimerId, Write};
 
 pub async fn a_timer_due_later_than_its_guard_stops_the_commit(store: Tested) {
     let (user, armed) = armed(&store, &[11]).await;
@@ -29,9 +32,10 @@ pub async fn a_timer_due_exactly_at_its_guard_or_earlier_passes(store: Tested) {
 pub async fn a_guard_of_a_missing_timer_passes(store: Tested) {
     let (user, armed) = armed(&store, &[10]).await;
     let other_login = timer(user, 2, 0);
-    let other_user = timer(given::user("nobody"), 1, 0);
+    let session = SessionId { boot: BootId(7), counter: 1 };
+    let other_boot = Timer { id: TimerId { session, ..timer(user, 1, 0).id }, ..timer(user, 1, 0) };
 
-    store.committed(guarded(user, armed, &[other_login, other_user])).await;
+    store.committed(guarded(user, armed, &[other_login, other_boot])).await;
 
     assert_eq!(store.value(of(user)).await.as_deref(), Some("ended"));
 }
