@@ -1,1 +1,24 @@
-//! The presence service: sessions, status, expiry, app configuration.
+//! Presence: who is online, and what they say they are doing.
+//!
+//! It adds and ends sessions, keeps their deadlines moving while their gateways report them heard, ends those
+//! whose deadline has passed, verifies tokens, and keeps the configuration of apps. All it knows is in the
+//! store: any number of instances may serve. Start with [`Service`]; the loops are in `reports` and `sweep`,
+//! what gateways call in `sessions`.
+
+mod admin;
+mod boots;
+mod config;
+mod error;
+mod grpc;
+mod reports;
+mod service;
+mod sessions;
+mod sweep;
+mod tokens;
+
+#[cfg(test)]
+mod fixture;
+
+pub use config::Config;
+pub use error::Error;
+pub use service::Service;

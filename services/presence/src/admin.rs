@@ -1,0 +1,81 @@
+//! The configuration of apps.
+
+use bytes::Bytes;
+use rollcall_domain::{
+    app::{Edition, Limits, Settings},
+    code::{Code, Refusal},
+    id::AppId,
+};
+use rollcall_proto::{common::v1 as common, convert};
+use rollcall_records::{App, Apps, Error, TokenKey};
+use rollcall_runtime::rng;
+use tracing::info;
+
+/// The name of the key that an app is created with.
+const FIRST_KID: &str = "1";
+
+/// Creates, shows and changes apps.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) apps: Apps,
+}
+
+/// What an operator asks of an app; what is absent stays as it is, or is the default in a new app.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish {
+    pub(crate) edition: Option<Edition>,
+    pub(crate) status: Option<bool>,
+    pub(crate) limits: Option<common::Limits>,
+}
+
+impl Wish {
+    /// Reads an edition's number: 0 is absent, an unknown one is refused with 6017.
+    pub(crate) fn edition(number: i32) -> Result<Option<Edition>, Refusal> {
+        match (number, convert::edition(number)) {
+            (0, _) => Ok(None),
+            (_, Some(edition)) => Ok(Some(edition)),
+            (_, None) => Err(Refusal::new(
+                Code::InvalidParameter,
+                format!("edition {number} is not known, expected STANDARD or PREMIUM"),
+            )),
+        }
+    }
+
+    fn overlay(&self, base: &Settings) -> Result<Settings, Refusal> {
+        Ok(Settings {
+            edition: self.edition.unwrap_or(base.edition),
+            status: self.status.unwrap_or(base.status),
+            limits: convert::limits(base.limits, self.limits.as_ref())?,
+        })
+    }
+}
+
+impl Admin {
+    /// Creates an app, and returns it with its token key, which is shown this once. One that exists is refused
+    /// with 6017.
+    pub(crate) async fn create(&self, app: AppId, wish: &Wish) -> Result<(App, String), Error> {
+        let base = Settings { edition: Edition::Standard, status: false, limits: Limits::default() };
+        let settings = wish.overlay(&base)?;
+        let secret = rng::hex_key();
+        let key = TokenKey { kid: FIRST_KID.to_owned(), hs256: Bytes::from(secret.clone()) };
+        let created = self.apps.create(app, settings, vec![key]).await?;
+        info!(app = app.get(), edition = ?settings.edition, status = settings.status, "created an app");
+        Ok((created, secret))
+    }
+
+    /// Reads an app; an unknown one is refused with 70020.
+    pub(crate) async fn get(&self, app: AppId) -> Result<App, Error> {
+        Ok(self.apps.read(app).await?.as_ref().clone())
+    }
+
+    /// Changes an app; an unknown one is refused with 70020.
+    pub(crate) async fn update(&self, app: AppId, wish: &Wish) -> Result<App, Error> {
+        let updated = self.apps.update(app, |settings| wish.overlay(settings)).await?;
+        let Settings { edition, status, .. } = updated.settings;
+        info!(app = app.get(), ?edition, status, version = updated.version.0, "changed an app");
+        Ok(updated)
+    }
+}
+
+#[cfg(test)]
+mod tests;

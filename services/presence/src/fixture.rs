@@ -1,0 +1,247 @@
+//! What the tests of this crate share: presence over a memory store that can be set, broken and meddled with.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use parking_lot::Mutex;
+use prost::Message as _;
+use rollcall_bus::memory::MemoryBus;
+use rollcall_domain::{
+    app::{Edition, Settings},
+    code::Code,
+    id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
+    time::Timestamp,
+};
+use rollcall_proto::{event::v1::Change, trace::TraceParent};
+use rollcall_records::Error;
+use rollcall_runtime::{Clock, config::Profile};
+use rollcall_store::{
+    Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
+    port::{self, Entry, Timer, TimerId},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Config,
+    admin::Wish,
+    service::Parts,
+    sessions::{Caller, LoggedIn, Login},
+};
+
+pub(crate) const EXPIRY: Duration = Duration::from_secs(400);
+/// The store's time at the beginning, in seconds.
+pub(crate) const START: u64 = 1_000_000;
+
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<Meddled>,
+    pub(crate) parts: Parts,
+    /// The token key of [`app`].
+    pub(crate) key: String,
+}
+
+impl Fixture {
+    /// Begins at [`START`] with one app, PREMIUM and with *status* on.
+    pub(crate) async fn new() -> Self {
+        let store = Arc::new(Meddled::new());
+        let config = Config::profile(Profile::Default);
+        let parts = Parts::new(&config, store.clone(), Arc::new(MemoryBus::new()), Clock::new());
+        let wish = Wish { edition: Some(Edition::Premium), status: Some(true), limits: None };
+        let (_, key) = parts.admin.create(app(), &wish).await.unwrap();
+        Self { store, parts, key }
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.store.clock.fetch_add(u64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Logs a session in on a device of its own, with a token that lasts.
+    pub(crate) async fn log_in(&self, name: &str, counter: u64, platform: Platform) -> LoggedIn {
+        self.log_in_on(name, counter, platform, &format!("device{counter}")).await
+    }
+
+    pub(crate) async fn log_in_on(
+        &self,
+        name: &str,
+        counter: u64,
+        platform: Platform,
+        device: &str,
+    ) -> LoggedIn {
+        let token = token(&self.key, &claims(name));
+        self.try_log_in(caller(name, counter), platform, device, token).await.unwrap()
+    }
+
+    pub(crate) async fn try_log_in(
+        &self,
+        caller: Caller,
+        platform: Platform,
+        device: &str,
+        token: String,
+    ) -> Result<LoggedIn, Error> {
+        let login = Login { caller, token, platform, device: DeviceId::new(device).unwrap() };
+        self.parts.sessions.login(&login, &TraceParent::default()).await
+    }
+
+    /// Reads the general status, the custom status and the version of a user.
+    pub(crate) async fn status(&self, name: &str) -> (i32, String, u64) {
+        let answers = self.parts.sessions.get_user_status(app(), &[name.to_owned()]).await.unwrap();
+        let (_, status, version) = &answers.statuses[0];
+        (status.general as i32, status.custom.as_str().to_owned(), version.0)
+    }
+
+    /// Reads the outbox of a user's partition.
+    pub(crate) async fn outbox(&self, name: &str) -> Vec<Change> {
+        let partition = self.store.partitions().of(app(), Some(&user(name)));
+        let entries = self.store.unpublished(partition, 1_000).await.unwrap();
+        entries.into_iter().map(|entry| Change::decode(entry.bytes).unwrap()).collect()
+    }
+
+    /// Reads the timers of a user's partition.
+    pub(crate) async fn timers(&self, name: &str) -> Vec<Timer> {
+        let partition = self.store.partitions().of(app(), Some(&user(name)));
+        self.store.inner.due(partition, BOOT, Timestamp(u64::MAX), None, 1_000).await.unwrap()
+    }
+}
+
+pub(crate) const BOOT: BootId = BootId(1);
+
+pub(crate) fn app() -> AppId {
+    AppId::new(7).unwrap()
+}
+
+pub(crate) fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+pub(crate) fn session(counter: u64) -> SessionId {
+    SessionId { boot: BOOT, counter }
+}
+
+pub(crate) fn caller(name: &str, counter: u64) -> Caller {
+    Caller { app: app(), user: user(name), session: session(counter) }
+}
+
+pub(crate) fn seconds(count: u64) -> Timestamp {
+    Timestamp(count * 1_000_000)
+}
+
+pub(crate) fn code<T>(result: Result<T, Error>) -> Code {
+    result.err().map_or(Code::Ok, |error| error.refusal().code)
+}
+
+/// Claims of a token that lasts.
+pub(crate) fn claims(name: &str) -> Value {
+    json!({ "sub": name, "aud": "7", "exp": START + 1_000_000, "iat": START })
+}
+
+pub(crate) fn token(key: &str, claims: &Value) -> String {
+    token_by(&Header::new(Algorithm::HS256), key, claims)
+}
+
+pub(crate) fn token_by(header: &Header, key: &str, claims: &Value) -> String {
+    encode(header, claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+}
+
+pub(crate) fn settings(parts: &LoggedIn) -> Settings {
+    parts.app.settings
+}
+
+/// A memory store whose clock is set, that can be away, and that moves a timer right after it was seen due.
+pub(crate) struct Meddled {
+    pub(crate) inner: MemoryStore,
+    pub(crate) clock: Arc<AtomicU64>,
+    /// Nothing is answered.
+    pub(crate) away: AtomicBool,
+    /// No commit of a user is answered.
+    pub(crate) read_only: AtomicBool,
+    /// Touched once when timers were read.
+    pub(crate) touched_after_due: Mutex<Option<Timer>>,
+}
+
+impl Meddled {
+    fn new() -> Self {
+        let clock = Arc::new(AtomicU64::new(seconds(START).0));
+        let read = Arc::clone(&clock);
+        let now = move || Timestamp(read.load(Ordering::SeqCst));
+        Self {
+            inner: MemoryStore::new(Partitions::EMBEDDED, Arc::new(now)),
+            clock,
+            away: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
+            touched_after_due: Mutex::new(None),
+        }
+    }
+
+    fn answers(&self) -> Result<(), port::Error> {
+        let away = self.away.load(Ordering::SeqCst);
+        if away { Err(port::Error::Unavailable("on purpose".to_owned())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Store for Meddled {
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    async fn now(&self) -> Result<Timestamp, port::Error> {
+        self.answers()?;
+        self.inner.now().await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, port::Error> {
+        self.answers()?;
+        self.inner.get(keys).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Outcome, port::Error> {
+        self.answers()?;
+        if self.read_only.load(Ordering::SeqCst) && matches!(commit.key, Key::User(..)) {
+            return Err(port::Error::Unavailable("on purpose".to_owned()));
+        }
+        self.inner.commit(commit).await
+    }
+
+    async fn touch(&self, partition: Partition, timers: &[Timer]) -> Result<Vec<TimerId>, port::Error> {
+        self.answers()?;
+        self.inner.touch(partition, timers).await
+    }
+
+    async fn due(
+        &self,
+        partition: Partition,
+        boot: BootId,
+        until: Timestamp,
+        after: Option<Timer>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, port::Error> {
+        self.answers()?;
+        let due = self.inner.due(partition, boot, until, after, limit).await?;
+        let touched = if due.is_empty() { None } else { self.touched_after_due.lock().take() };
+        if let Some(timer) = touched {
+            self.inner.touch(partition, &[timer]).await?;
+        }
+        Ok(due)
+    }
+
+    async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, port::Error> {
+        self.answers()?;
+        self.inner.unpublished(partition, limit).await
+    }
+
+    async fn published(&self, partition: Partition, sequences: &[u64]) -> Result<(), port::Error> {
+        self.answers()?;
+        self.inner.published(partition, sequences).await
+    }
+
+    async fn heads(&self) -> Result<Vec<u64>, port::Error> {
+        self.answers()?;
+        self.inner.heads().await
+    }
+}

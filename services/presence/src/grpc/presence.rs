@@ -1,0 +1,82 @@
+//! Sessions and statuses.
+
+use rollcall_domain::code::Refusal;
+use rollcall_proto::{
+    convert,
+    presence::v1::{
+        GetUserStatusRequest, GetUserStatusResponse, LoginRequest, LoginResponse, LogoutRequest,
+        LogoutResponse, SetSelfStatusRequest, SetSelfStatusResponse,
+        presence_service_server::PresenceService,
+    },
+    trace::TraceParent,
+};
+use tonic::{Request, Response, Status};
+
+use super::caller;
+use crate::{
+    error::{failed, refused},
+    sessions::{Login, Sessions},
+};
+
+#[tonic::async_trait]
+impl PresenceService for Sessions {
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        let login = login(request.into_inner()).map_err(|refusal| refused(&refusal))?;
+        let done = Self::login(self, &login, &trace).await.map_err(|error| failed(&error))?;
+        let caller = login.caller;
+        Ok(Response::new(LoginResponse {
+            status: Some(convert::status_to_wire(&caller.user, &done.status, done.version)),
+            login_order: done.order.0,
+            app: Some(convert::settings_to_wire(caller.app, &done.app.settings, done.app.version.0)),
+            token_expires_at: done.token_expires_at.seconds(),
+        }))
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        let LogoutRequest { app_id, user_id, session } = request.into_inner();
+        let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
+        Self::logout(self, &caller, &trace).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(LogoutResponse {}))
+    }
+
+    async fn set_self_status(
+        &self,
+        request: Request<SetSelfStatusRequest>,
+    ) -> Result<Response<SetSelfStatusResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        let SetSelfStatusRequest { app_id, user_id, session, custom } = request.into_inner();
+        let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
+        let (status, version) =
+            Self::set_self_status(self, &caller, &custom, &trace).await.map_err(|error| failed(&error))?;
+        let status = Some(convert::status_to_wire(&caller.user, &status, version));
+        Ok(Response::new(SetSelfStatusResponse { status }))
+    }
+
+    async fn get_user_status(
+        &self,
+        request: Request<GetUserStatusRequest>,
+    ) -> Result<Response<GetUserStatusResponse>, Status> {
+        let GetUserStatusRequest { app_id, user_ids } = request.into_inner();
+        let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
+        let answers = Self::get_user_status(self, app, &user_ids).await.map_err(|error| failed(&error))?;
+        let statuses = answers.statuses.iter();
+        let failures = answers.failures.into_iter();
+        Ok(Response::new(GetUserStatusResponse {
+            statuses: statuses
+                .map(|(user, status, version)| convert::status_to_wire(user, status, *version))
+                .collect(),
+            failures: failures.map(|(id, refusal)| convert::failure_to_wire(id, refusal)).collect(),
+        }))
+    }
+}
+
+fn login(request: LoginRequest) -> Result<Login, Refusal> {
+    Ok(Login {
+        caller: caller(request.app_id, &request.user_id, request.session.as_ref())?,
+        token: request.token,
+        platform: convert::platform(request.platform)?,
+        device: convert::device_id(&request.device_id)?,
+    })
+}

@@ -1,0 +1,250 @@
+//! Reports of gateways: who was heard moves on, who is gone ends (DESIGN section 4).
+//!
+//! A report is answered once all of it is stored, and else not at all: its gateway repeats it. A report twice
+//! is a report once.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use prost::Message as _;
+use rollcall_bus::{Bus, Request, Requests, Subject};
+use rollcall_domain::{
+    code::Refusal,
+    id::{AppId, BootId, SessionId, UserId},
+    user::EndReason,
+};
+use rollcall_proto::{
+    convert,
+    gateway::v1::{AppVersion, EndedConnection, HeardSession, ReportRequest, ReportResponse, SessionRef},
+    trace::TraceParent,
+};
+use rollcall_records::{Apps, Error, Users};
+use rollcall_runtime::{Clock, rng};
+use rollcall_store::{
+    Partition, Store,
+    port::{Timer, TimerId},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::boots::Boots;
+
+/// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
+const REPORTS_AT_ONCE: usize = 16;
+/// Users of one report whose ends are committed at once.
+const USERS_AT_ONCE: usize = 32;
+/// The longest pause before the bus is asked again to hand over reports.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Answers reports.
+#[derive(Clone)]
+pub(crate) struct Reports {
+    pub(crate) users: Users,
+    pub(crate) apps: Apps,
+    pub(crate) boots: Arc<Boots>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) expiry: Duration,
+}
+
+/// Says why a report goes unanswered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The bytes are no report.
+    #[error("the bytes are no report")]
+    Undecodable(#[from] prost::DecodeError),
+    /// It does not say whose it is.
+    #[error("the boot is 0, expected the one that registration gave")]
+    NoBoot,
+    /// The store did not serve it.
+    #[error(transparent)]
+    Store(#[from] rollcall_store::Error),
+}
+
+type UserKey = (AppId, UserId);
+
+impl Reports {
+    /// Serves reports until `shutdown`, and then those that were begun.
+    pub(crate) async fn run(self, bus: Arc<dyn Bus>, shutdown: CancellationToken) {
+        let mut pause = Duration::ZERO;
+        while !shutdown.is_cancelled() {
+            match bus.serve(Subject::Heartbeat).await {
+                Ok(requests) => {
+                    info!("serving reports");
+                    pause = Duration::ZERO;
+                    self.serve(requests, &shutdown).await;
+                }
+                Err(error) => warn!(%error, "could not serve reports, trying again"),
+            }
+            pause = (pause * 2).clamp(Duration::from_millis(100), PAUSE_MAX);
+            shutdown.run_until_cancelled(tokio::time::sleep(rng::jitter(pause))).await;
+        }
+    }
+
+    /// Serves what one handing-over brings, a bounded number at once.
+    async fn serve(&self, mut requests: Requests, shutdown: &CancellationToken) {
+        let places = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
+        let mut answering = JoinSet::new();
+        loop {
+            let place = Arc::clone(&places).acquire_owned();
+            let next = async { (place.await, requests.requests.recv().await) };
+            let Some((place, Some(request))) = shutdown.run_until_cancelled(next).await else { break };
+            let reports = self.clone();
+            answering.spawn(async move {
+                reports.answer(request).await;
+                drop(place);
+            });
+            while let Some(ended) = answering.try_join_next() {
+                log_panic(ended);
+            }
+        }
+        while let Some(ended) = answering.join_next().await {
+            log_panic(ended);
+        }
+    }
+
+    async fn answer(&self, request: Request) {
+        match self.handle(&request.message.payload, &request.message.trace).await {
+            // Who asked may have given up; it asks again.
+            Ok(response) => drop(request.reply.send(response.encode_to_vec().into())),
+            Err(error) => warn!(%error, "left a report unanswered"),
+        }
+    }
+
+    /// Stores what a report tells.
+    async fn handle(&self, payload: &[u8], trace: &TraceParent) -> Result<ReportResponse, Failure> {
+        let report = ReportRequest::decode(payload)?;
+        if report.boot == 0 {
+            return Err(Failure::NoBoot);
+        }
+        let boot = BootId(report.boot);
+        if let Err(refusal) = self.boots.remember(boot, self.clock.monotonic()) {
+            warn!(%refusal, "sessions of a gateway are not swept here");
+        }
+        let mut malformed = 0;
+        let missing = self.touch(boot, &report.heard, &mut malformed).await?;
+        let unsettled = self.end(boot, &report.ended, trace, &mut malformed).await;
+        if malformed > 0 {
+            warn!(malformed, "skipped parts of a report");
+        }
+        Ok(ReportResponse { missing, apps: self.newer(&report.apps).await, unsettled })
+    }
+
+    /// Moves the deadlines of heard sessions on, and returns those that do not exist.
+    async fn touch(
+        &self,
+        boot: BootId,
+        heard: &[HeardSession],
+        malformed: &mut usize,
+    ) -> Result<Vec<SessionRef>, Failure> {
+        let now = self.store.now().await?;
+        let mut partitions: BTreeMap<Partition, Vec<Timer>> = BTreeMap::new();
+        for heard in heard {
+            let Ok(((app, user), session)) = read(boot, heard.session.as_ref()) else {
+                *malformed += 1;
+                continue;
+            };
+            // Counted from when the client was heard: a late report never extends a life beyond what was
+            // earned, and an impossible age only makes a deadline that moves nothing.
+            let deadline = now.minus(Duration::from_millis(heard.age_ms)).plus(self.expiry);
+            let timer = Timer { deadline, id: TimerId { app, user, session } };
+            partitions.entry(self.store.partitions().of(app, Some(&user))).or_default().push(timer);
+        }
+        let mut missing = Vec::new();
+        for (partition, timers) in partitions {
+            missing.extend(self.store.touch(partition, &timers).await?.iter().map(reference));
+        }
+        Ok(missing)
+    }
+
+    /// Ends sessions whose connections are gone, and returns those for which that could not be stored.
+    async fn end(
+        &self,
+        boot: BootId,
+        ended: &[EndedConnection],
+        trace: &TraceParent,
+        malformed: &mut usize,
+    ) -> Vec<SessionRef> {
+        let mut users: BTreeMap<UserKey, Vec<(SessionId, EndReason)>> = BTreeMap::new();
+        for end in ended {
+            match (read(boot, end.session.as_ref()), reason(end)) {
+                (Ok((user, session)), Some(reason)) => users.entry(user).or_default().push((session, reason)),
+                _ => *malformed += 1,
+            }
+        }
+        let ends = users.into_iter().map(|(user, ended)| self.end_user(user, ended, trace));
+        stream::iter(ends).buffer_unordered(USERS_AT_ONCE).concat().await
+    }
+
+    async fn end_user(
+        &self,
+        (app, user): UserKey,
+        ended: Vec<(SessionId, EndReason)>,
+        trace: &TraceParent,
+    ) -> Vec<SessionRef> {
+        let mut unsettled = Vec::new();
+        for (session, reason) in ended {
+            let applied = self
+                .users
+                .apply(app, &user, trace, |state, now| Ok(state.on_connection_lost(session, reason, now)))
+                .await;
+            match applied {
+                Ok(_) => {}
+                // To report it again would not help.
+                Err(error @ (Error::Unreadable { .. } | Error::Refused(_))) => {
+                    error!(%error, "could not end a session");
+                }
+                Err(error) => {
+                    warn!(%error, "could not end a session, its gateway reports it again");
+                    unsettled.push(reference(&TimerId { app, user, session }));
+                }
+            }
+        }
+        unsettled
+    }
+
+    /// Returns the settings of apps that are newer than the gateway's.
+    async fn newer(&self, held: &[AppVersion]) -> Vec<rollcall_proto::common::v1::AppSettings> {
+        let mut newer = Vec::new();
+        for held in held {
+            let Ok(id) = convert::app_id(held.app_id) else { continue };
+            // What cannot be read now is asked for again by the next report.
+            let Ok(app) = self.apps.get(id).await else { continue };
+            if app.version.0 > held.version {
+                newer.push(convert::settings_to_wire(id, &app.settings, app.version.0));
+            }
+        }
+        newer
+    }
+}
+
+/// Reads whose session it is.
+fn read(boot: BootId, session: Option<&SessionRef>) -> Result<(UserKey, SessionId), Refusal> {
+    let absent = SessionRef::default();
+    let session = session.unwrap_or(&absent);
+    let user = (convert::app_id(session.app_id)?, convert::user_id(&session.user_id)?);
+    Ok((user, SessionId { boot, counter: session.counter }))
+}
+
+/// Reads why a connection ended: by its client, or by its silence. All other ends are not a gateway's to tell.
+fn reason(end: &EndedConnection) -> Option<EndReason> {
+    convert::end_reason(end.reason).filter(|reason| matches!(reason, EndReason::Closed | EndReason::Timeout))
+}
+
+fn reference(timer: &TimerId) -> SessionRef {
+    SessionRef {
+        app_id: timer.app.get(),
+        user_id: timer.user.as_str().to_owned(),
+        counter: timer.session.counter,
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        error!(%error, "answering a report panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests;

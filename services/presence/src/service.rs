@@ -1,0 +1,142 @@
+//! Presence as a whole: what it is made of, and how it starts and stops.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use rollcall_bus::Bus;
+use rollcall_proto::{
+    admin::v1::admin_service_server::AdminServiceServer,
+    gateway::v1::gateway_service_server::GatewayServiceServer,
+    presence::v1::presence_service_server::PresenceServiceServer,
+};
+use rollcall_records::{Apps, Publisher, Publishing, Relay, Users};
+use rollcall_runtime::{
+    Clock, Monotonic,
+    grpc::{self, Listener},
+    shutdown::CancellationToken,
+    supervise::Supervisor,
+};
+use rollcall_store::Store;
+use tokio_util::sync::DropGuard;
+use tonic::service::Routes;
+
+use crate::{
+    admin::Admin,
+    boots::Boots,
+    config::Config,
+    error::Error,
+    grpc::{SERVICE_NAMES, gateway::Gateways},
+    reports::Reports,
+    sessions::Sessions,
+    sweep::Sweep,
+};
+
+/// Presence that listens and does not serve yet.
+pub struct Service {
+    listener: Listener,
+    bus: Arc<dyn Bus>,
+    parts: Parts,
+}
+
+/// All that is run.
+pub(crate) struct Parts {
+    pub(crate) admin: Admin,
+    pub(crate) gateways: Gateways,
+    pub(crate) sessions: Sessions,
+    pub(crate) reports: Reports,
+    pub(crate) sweep: Sweep,
+    pub(crate) publishing: Publishing,
+    pub(crate) relay: Relay,
+}
+
+impl Service {
+    /// Listens on the configured address.
+    pub fn bind(
+        config: &Config,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let listener = Listener::bind(config.listen)?;
+        let parts = Parts::new(config, store, bus.clone(), clock);
+        Ok(Self { listener, bus, parts })
+    }
+
+    /// Returns the address, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, and then publishes what its last calls committed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Parts { admin, gateways, sessions, reports, sweep, publishing, relay } = self.parts;
+        let stop = shutdown.child_token();
+        let mut tasks = Supervisor::new(stop.clone());
+        // Cancelled once all who commit have ended: each of them holds a share of the guard.
+        let committed = CancellationToken::new();
+        let guard = Arc::new(committed.clone().drop_guard());
+        let share = || Arc::clone(&guard);
+
+        let routes = Routes::new(PresenceServiceServer::new(sessions))
+            .add_service(GatewayServiceServer::new(gateways))
+            .add_service(AdminServiceServer::new(admin));
+        let serving = grpc::serve(self.listener, routes, &SERVICE_NAMES, stop.clone());
+        tasks.spawn("gRPC server", holding(share(), serving));
+        tasks.spawn("reports", holding(share(), endless(reports.run(self.bus, stop.clone()))));
+        tasks.spawn("sweep", holding(share(), endless(sweep.run(stop.clone()))));
+        tasks.spawn("relay", endless(relay.run(stop)));
+        tasks.spawn("publication", endless(publishing.run(committed)));
+        drop(guard);
+        Ok(tasks.run().await?)
+    }
+}
+
+impl Parts {
+    pub(crate) fn new(config: &Config, store: Arc<dyn Store>, bus: Arc<dyn Bus>, clock: Clock) -> Self {
+        let (publisher, publishing) = Publisher::new(store.clone(), bus.clone());
+        let users = Users::new(store.clone(), publisher);
+        let elapsed = clock.clone();
+        let apps =
+            Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
+        let boots = Arc::new(Boots::default());
+        let expiry = config.expiry;
+        Self {
+            admin: Admin { apps: apps.clone() },
+            gateways: Gateways { boots: boots.clone(), clock: clock.clone() },
+            sessions: Sessions {
+                users: users.clone(),
+                apps: apps.clone(),
+                boots: boots.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
+                expiry,
+            },
+            reports: Reports {
+                users: users.clone(),
+                apps,
+                boots: boots.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
+                expiry,
+            },
+            sweep: Sweep { users, boots, store: store.clone(), clock, every: config.sweep_every, expiry },
+            publishing,
+            relay: Relay::new(store, bus, config.relay_after),
+        }
+    }
+}
+
+/// Runs a part, and lets go of its share only when it has ended.
+async fn holding<E>(share: Arc<DropGuard>, part: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    let ended = part.await;
+    drop(share);
+    ended
+}
+
+/// Runs a part that ends by shutdown only, and cannot fail.
+async fn endless(part: impl Future<Output = ()>) -> Result<(), Infallible> {
+    part.await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

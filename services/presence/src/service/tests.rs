@@ -1,0 +1,237 @@
+//! Tests of the whole service, over gRPC and the memory bus.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use prost::Message as _;
+use rollcall_bus::{Message, Subject, Subscription, memory::MemoryBus};
+use rollcall_domain::{
+    code::{Code, Refusal},
+    id::Platform,
+};
+use rollcall_proto::{
+    admin::v1::{CreateAppRequest, GetAppRequest, admin_service_client::AdminServiceClient},
+    common::v1::{EndedSession, SessionId},
+    event::v1::{Change, ChangeKind},
+    gateway::v1::{
+        EndedConnection, RegisterRequest, ReportRequest, SessionRef,
+        gateway_service_client::GatewayServiceClient,
+    },
+    presence::v1::{
+        GetUserStatusRequest, LoginRequest, LogoutRequest, SetSelfStatusRequest,
+        presence_service_client::PresenceServiceClient,
+    },
+    refusal,
+    trace::TraceParent,
+};
+use rollcall_runtime::config::Profile;
+use tokio::{task::JoinHandle, time::timeout};
+use tonic::transport::Channel;
+
+use super::*;
+use crate::fixture::{EXPIRY, Fixture, claims, token};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// Generous: a busy machine must not fail a test.
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Running {
+    channel: Channel,
+    bus: MemoryBus,
+    changes: Subscription,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+/// Starts the service over the store of a fixture.
+async fn start(fixture: &Fixture) -> Running {
+    let bus = MemoryBus::new();
+    let changes = bus.subscribe_status().await.unwrap();
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        sweep_every: Duration::from_millis(10),
+        relay_after: Duration::from_millis(100),
+        ..Config::profile(Profile::Default)
+    };
+    let service = Service::bind(&config, fixture.store.clone(), Arc::new(bus.clone()), Clock::new()).unwrap();
+    let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(service.run(shutdown.clone()));
+    Running { channel, bus, changes, shutdown, task }
+}
+
+impl Running {
+    async fn change(&mut self) -> (Message, Change) {
+        let message = timeout(LIMIT, self.changes.messages.recv()).await.unwrap().unwrap();
+        let change = Change::decode(message.payload.clone()).unwrap();
+        (message, change)
+    }
+
+    async fn register(&self) -> u64 {
+        let mut client = GatewayServiceClient::new(self.channel.clone());
+        client.register(RegisterRequest {}).await.unwrap().into_inner().boot
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+fn login_of(fixture: &Fixture, boot: u64) -> LoginRequest {
+    LoginRequest {
+        app_id: 7,
+        user_id: "alice".to_owned(),
+        token: token(&fixture.key, &claims("alice")),
+        platform: Platform::Web as i32,
+        device_id: "browser".to_owned(),
+        session: Some(SessionId { boot, counter: 1 }),
+    }
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> Refusal {
+    refusal::from_status(&result.unwrap_err())
+}
+
+#[tokio::test]
+async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
+    let fixture = Fixture::new().await;
+    let mut running = start(&fixture).await;
+    let boot = running.register().await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+
+    let login = TraceParent::parse(TRACE).request(login_of(&fixture, boot));
+    let login = client.login(login).await.unwrap().into_inner();
+    let status = login.status.unwrap();
+    assert_eq!((status.user_id.as_str(), status.general, status.custom.as_str()), ("alice", 1, ""));
+    assert!(login.login_order > 0 && login.app.unwrap().status);
+    let (message, change) = running.change().await;
+    assert_eq!(message.trace.as_str(), TRACE);
+    assert!(matches!(message.subject, Subject::Status(_)));
+    assert_eq!(
+        (change.kind(), change.general, change.status_version),
+        (ChangeKind::Status, 1, status.version)
+    );
+    assert_eq!(change.record_version, login.login_order);
+
+    let session = Some(SessionId { boot, counter: 1 });
+    let (user_id, custom) = ("alice".to_owned(), "busy".to_owned());
+    let set = SetSelfStatusRequest { app_id: 7, user_id, session, custom };
+    let status = client.set_self_status(set).await.unwrap().into_inner().status.unwrap();
+    let (_, change) = running.change().await;
+    assert_eq!((change.custom.as_str(), change.status_version), ("busy", status.version));
+
+    let query = GetUserStatusRequest { app_id: 7, user_ids: vec!["alice".to_owned(), "\n".to_owned()] };
+    let answer = client.get_user_status(query).await.unwrap().into_inner();
+    assert_eq!(answer.statuses, [status]);
+    assert_eq!(answer.failures[0].code, Code::BadUserId.number());
+
+    let logout = LogoutRequest { app_id: 7, user_id: "alice".to_owned(), session };
+    client.logout(logout).await.unwrap();
+    assert_eq!(running.change().await.1.general, 3);
+    running.stop().await;
+}
+
+// SPEC K1
+#[tokio::test]
+async fn the_shape_of_a_login_is_checked_before_its_token() {
+    let fixture = Fixture::new().await;
+    let running = start(&fixture).await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    let good = LoginRequest { token: "none".to_owned(), ..login_of(&fixture, 1) };
+    let cases = [
+        (LoginRequest { app_id: 0, ..good.clone() }, Code::InvalidParameter),
+        (LoginRequest { user_id: "x".repeat(33), ..good.clone() }, Code::BadUserId),
+        (LoginRequest { platform: 0, ..good.clone() }, Code::InvalidParameter),
+        (LoginRequest { platform: 8, ..good.clone() }, Code::InvalidParameter),
+        (LoginRequest { device_id: "a b".to_owned(), ..good.clone() }, Code::InvalidParameter),
+        (LoginRequest { session: None, ..good.clone() }, Code::InvalidParameter),
+        (LoginRequest { app_id: 8, ..good.clone() }, Code::AppUnknown),
+        (good, Code::BadToken),
+    ];
+    for (login, expected) in cases {
+        assert_eq!(refused(client.login(login).await).code, expected);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_app_is_created_and_read_over_grpc() {
+    let fixture = Fixture::new().await;
+    let running = start(&fixture).await;
+    let mut admin = AdminServiceClient::new(running.channel.clone());
+    let create = CreateAppRequest { app_id: 9, edition: 2, status: true, limits: None };
+    let created = admin.create_app(create).await.unwrap().into_inner();
+    assert_eq!(created.token_key.len(), 64);
+    let found = admin.get_app(GetAppRequest { app_id: 9 }).await.unwrap().into_inner();
+    assert_eq!(found.app, created.app);
+    assert_eq!(refused(admin.create_app(create).await).code, Code::InvalidParameter);
+    let bad = CreateAppRequest { app_id: 10, edition: 9, ..create };
+    assert_eq!(refused(admin.create_app(bad).await).code, Code::InvalidParameter);
+    assert_eq!(refused(admin.get_app(GetAppRequest { app_id: 10 }).await).code, Code::AppUnknown);
+    running.stop().await;
+}
+
+// SPEC A6
+#[tokio::test]
+async fn a_report_over_the_bus_ends_a_session_and_is_answered() {
+    let fixture = Fixture::new().await;
+    let mut running = start(&fixture).await;
+    let boot = running.register().await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    client.login(login_of(&fixture, boot)).await.unwrap();
+    running.change().await;
+
+    let session = Some(SessionRef { app_id: 7, user_id: "alice".to_owned(), counter: 1 });
+    let report = ReportRequest {
+        boot,
+        ended: vec![EndedConnection { session, reason: 1 }],
+        ..ReportRequest::default()
+    };
+    let message = Message {
+        subject: Subject::Heartbeat,
+        trace: TraceParent::default(),
+        payload: report.encode_to_vec().into(),
+    };
+    let reply = running.bus.request(message, LIMIT).await.unwrap();
+    assert!(reply.is_empty(), "nothing missing, unsettled or newer");
+    assert_eq!(running.change().await.1.general, 2);
+    running.stop().await;
+}
+
+// SPEC A7
+#[tokio::test]
+async fn a_session_that_falls_silent_is_swept_and_told() {
+    let fixture = Fixture::new().await;
+    let mut running = start(&fixture).await;
+    let boot = running.register().await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    client.login(login_of(&fixture, boot)).await.unwrap();
+    running.change().await;
+    fixture.advance(EXPIRY);
+    let (_, change) = running.change().await;
+    let session = Some(SessionId { boot, counter: 1 });
+    assert_eq!(change.ended, [EndedSession { session, reason: 2 }]);
+    assert_eq!(change.general, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_process_left_in_the_outbox_is_relayed() {
+    let fixture = Fixture::new().await;
+    // The publisher of the fixture is not run.
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let mut running = start(&fixture).await;
+    fixture.advance(Duration::from_secs(1));
+    let (_, change) = running.change().await;
+    assert_eq!((change.user_id.as_str(), change.sequence), ("alice", 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_reach_its_store_still_stops_in_order() {
+    let fixture = Fixture::new().await;
+    let running = start(&fixture).await;
+    fixture.store.away.store(true, Ordering::SeqCst);
+    running.register().await;
+    running.stop().await;
+}

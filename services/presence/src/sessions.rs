@@ -1,0 +1,183 @@
+//! What gateways call for their clients: login, logout, set, query.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use rollcall_domain::{
+    code::{Code, Refusal},
+    id::{AppId, DeviceId, Platform, SessionId, UserId},
+    status::{RecordVersion, Status, StatusVersion},
+    time::Timestamp,
+};
+use rollcall_proto::{convert, trace::TraceParent};
+use rollcall_records::{App, Apps, Error, Users};
+use rollcall_runtime::Clock;
+use rollcall_store::Store;
+use tracing::debug;
+
+use crate::{boots::Boots, tokens::Bearer};
+
+/// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
+const QUERY_IDS: usize = 500;
+
+/// Adds and ends sessions, sets and reads statuses.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    pub(crate) users: Users,
+    pub(crate) apps: Apps,
+    pub(crate) boots: Arc<Boots>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) expiry: Duration,
+}
+
+/// A session of a user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) app: AppId,
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+}
+
+/// A login. Not `Debug`: the token must not reach a log.
+pub(crate) struct Login {
+    pub(crate) caller: Caller,
+    pub(crate) token: String,
+    pub(crate) platform: Platform,
+    pub(crate) device: DeviceId,
+}
+
+/// What a login came to.
+#[derive(Debug, Clone)]
+pub(crate) struct LoggedIn {
+    pub(crate) status: Status,
+    pub(crate) version: StatusVersion,
+    pub(crate) order: RecordVersion,
+    pub(crate) app: Arc<App>,
+    pub(crate) token_expires_at: Timestamp,
+}
+
+/// The answers to a query, in order of first mention.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answers {
+    pub(crate) statuses: Vec<(UserId, Status, StatusVersion)>,
+    pub(crate) failures: Vec<(String, Refusal)>,
+}
+
+impl Sessions {
+    /// Verifies the token and adds the session, which expires unless it is heard of. Checked in the order of
+    /// SPEC H1. A session that was added before is left as it is.
+    pub(crate) async fn login(&self, login: &Login, trace: &TraceParent) -> Result<LoggedIn, Error> {
+        let Login { caller: Caller { app: app_id, user, session }, .. } = *login;
+        let app = self.apps.get(app_id).await?;
+        let now = self.store.now().await?;
+        let token_expires_at = Bearer { app: app_id, user, now }.verify(&login.token, &app.keys)?;
+        self.boots.remember(session.boot, self.clock.monotonic())?;
+
+        let (platform, device) = (login.platform, login.device);
+        let applied = self
+            .users
+            .apply(app_id, &user, trace, |state, now| {
+                Ok(state.on_login(session, platform, device, self.expiry, now))
+            })
+            .await?;
+        debug!(%user, %platform, changed = ?applied.changed, "logged in");
+        // The decision left the session in the state, and its commit gave it an order.
+        let order = applied.state.sessions.get(&session).and_then(|session| session.order);
+        Ok(LoggedIn {
+            status: applied.state.status(),
+            version: applied.status_version,
+            order: order.unwrap_or(applied.record_version),
+            app,
+            token_expires_at,
+        })
+    }
+
+    /// Ends the session by logout; one that is gone already is no error (SPEC H6).
+    pub(crate) async fn logout(&self, caller: &Caller, trace: &TraceParent) -> Result<(), Error> {
+        let Caller { app, user, session } = *caller;
+        let applied =
+            self.users.apply(app, &user, trace, |state, now| Ok(state.on_logout(session, now))).await?;
+        debug!(%user, changed = ?applied.changed, "logged out");
+        Ok(())
+    }
+
+    /// Sets the custom status of the session's user, and returns the status that is stored. A session that is
+    /// not live is refused with 6014, and only then a malformed text with 6017 (SPEC K1).
+    pub(crate) async fn set_self_status(
+        &self,
+        caller: &Caller,
+        text: &str,
+        trace: &TraceParent,
+    ) -> Result<(Status, StatusVersion), Error> {
+        let Caller { app, user, session } = *caller;
+        let custom = convert::custom_status(text);
+        let applied = self
+            .users
+            .apply(app, &user, trace, |state, now| {
+                let wanted = custom.clone();
+                let decision = state.on_set_custom(session, wanted.clone().unwrap_or_default(), now)?;
+                wanted?;
+                Ok(decision)
+            })
+            .await?;
+        debug!(%user, changed = ?applied.changed, "set a custom status");
+        Ok((applied.state.status(), applied.status_version))
+    }
+
+    /// Reads statuses. An id that is malformed (7003) or cannot be read is a failure of its own; if all fail,
+    /// the call does (6003), and a list that is empty or too long is refused (SPEC C3, C5).
+    pub(crate) async fn get_user_status(&self, app: AppId, ids: &[String]) -> Result<Answers, Error> {
+        if !(1..=QUERY_IDS).contains(&ids.len()) {
+            let message = format!("the list holds {} ids, expected 1 to {QUERY_IDS}", ids.len());
+            return Err(Refusal::new(Code::InvalidParameter, message).into());
+        }
+        self.apps.get(app).await?;
+        let mut answers = Answers::default();
+        let mut seen = HashSet::with_capacity(ids.len());
+        let mut users = Vec::with_capacity(ids.len());
+        for id in ids.iter().filter(|id| seen.insert(id.as_str())) {
+            match convert::user_id(id) {
+                Ok(user) => users.push(user),
+                Err(refusal) => answers.failures.push((id.clone(), refusal)),
+            }
+        }
+        match self.users.statuses(app, &users).await {
+            Ok(statuses) => {
+                for (user, status) in users.iter().zip(statuses) {
+                    answers.add(user, status);
+                }
+            }
+            Err(error) => {
+                let refusal = error.refusal();
+                answers.failures.extend(users.iter().map(|user| (user.to_string(), refusal.clone())));
+            }
+        }
+        answers.unless_all_failed()
+    }
+}
+
+impl Answers {
+    fn add(&mut self, user: &UserId, status: Result<(Status, StatusVersion), Error>) {
+        match status {
+            Ok((status, version)) => self.statuses.push((*user, status, version)),
+            Err(error) => {
+                tracing::error!(%error, "could not read a user");
+                self.failures.push((user.to_string(), error.refusal()));
+            }
+        }
+    }
+
+    fn unless_all_failed(self) -> Result<Self, Error> {
+        match self.failures.first() {
+            Some((_, first)) if self.statuses.is_empty() => {
+                let message =
+                    format!("no id of the list could be served, the first because: {}", first.message);
+                Err(Refusal::new(Code::BatchFailed, message).into())
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Tests of expiry, over the memory store.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use rollcall_domain::id::Platform;
+use rollcall_store::{
+    Commit, Key,
+    port::{TimerChange, Write},
+};
+
+use super::*;
+use crate::fixture::{BOOT, EXPIRY, Fixture, START, app, caller, seconds, session, user};
+
+const INSTANT: Duration = Duration::from_micros(1);
+const ONLINE: i32 = 1;
+const OFFLINE: i32 = 2;
+
+/// A timer without a session.
+async fn leave_stray(fixture: &Fixture, name: &str, counter: u64) {
+    let id = TimerId { app: app(), user: user(name), session: session(counter) };
+    let commit = Commit {
+        key: Key::User(app(), user(name)),
+        expected: None,
+        write: Write::Put(Bytes::new()),
+        new_status: false,
+        timers: vec![TimerChange::Set(Timer { deadline: seconds(START), id })],
+        guards: Vec::new(),
+        entry: None,
+    };
+    fixture.store.commit(commit).await.unwrap();
+    fixture.parts.sweep.boots.remember(BOOT, Monotonic(0)).unwrap();
+}
+
+// SPEC A7
+#[tokio::test]
+async fn a_session_expires_at_its_deadline_and_never_before() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.advance(EXPIRY.saturating_sub(INSTANT));
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
+    assert_eq!(fixture.status("alice").await.0, ONLINE);
+    fixture.advance(INSTANT);
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 1);
+    assert_eq!(fixture.status("alice").await.0, OFFLINE);
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
+}
+
+// SPEC A7
+#[tokio::test]
+async fn a_session_that_is_heard_of_between_the_look_and_the_commit_lives_on() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.advance(EXPIRY);
+    let id = TimerId { app: app(), user: user("alice"), session: session(1) };
+    let later = Timer { deadline: seconds(START).plus(EXPIRY * 2), id };
+    *fixture.store.touched_after_due.lock() = Some(later);
+    let swept = fixture.parts.sweep.pass().await;
+    assert_eq!((swept.ended, swept.spared), (0, 1));
+    assert_eq!(fixture.status("alice").await.0, ONLINE);
+    assert_eq!(fixture.timers("alice").await, [later]);
+}
+
+// SPEC B3
+#[tokio::test]
+async fn all_due_sessions_of_a_user_end_in_one_change_that_clears_the_custom_status() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.log_in("alice", 2, Platform::Iphone).await;
+    let trace = TraceParent::default();
+    fixture.parts.sessions.set_self_status(&caller("alice", 1), "busy", &trace).await.unwrap();
+    let before = fixture.outbox("alice").await.len();
+    fixture.advance(EXPIRY);
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 2);
+    let entries = fixture.outbox("alice").await;
+    assert_eq!(entries.len(), before + 1);
+    let last = entries.last().unwrap();
+    assert_eq!((last.general, last.custom.as_str(), last.sessions.len()), (OFFLINE, "", 0));
+    assert_eq!(last.ended.iter().map(|ended| ended.reason).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[tokio::test]
+async fn one_session_expires_while_another_of_the_user_lives_on() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.advance(Duration::from_secs(1));
+    fixture.log_in("alice", 2, Platform::Web).await;
+    fixture.advance(EXPIRY.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 1);
+    assert_eq!(fixture.status("alice").await.0, ONLINE);
+    assert_eq!(fixture.timers("alice").await.len(), 1);
+}
+
+// SPEC A7
+#[tokio::test]
+async fn one_pass_ends_more_users_than_a_page_and_a_batch_hold() {
+    let fixture = Fixture::new().await;
+    let count = 20_000;
+    let device = "d".parse().unwrap();
+    for counter in 1..=count as u64 {
+        let decide =
+            |state: &UserState, now| Ok(state.on_login(session(counter), Platform::Web, device, EXPIRY, now));
+        let user = user(&format!("user{counter}"));
+        fixture.parts.sessions.users.apply(app(), &user, &TraceParent::default(), decide).await.unwrap();
+    }
+    let first = fixture.store.partitions().all().next().unwrap();
+    let held = fixture.store.due(first, BOOT, Timestamp(u64::MAX), None, count).await.unwrap().len();
+    assert!(held > BATCH.max(PAGE), "{held}");
+    fixture.parts.sweep.boots.remember(BOOT, Monotonic(0)).unwrap();
+    fixture.advance(EXPIRY);
+    let swept = fixture.parts.sweep.pass().await;
+    assert_eq!((swept.ended, swept.spared, swept.strays), (count, 0, 0));
+    assert!(swept.failed.is_none());
+}
+
+#[tokio::test]
+async fn a_timer_without_a_session_is_removed_and_nobody_is_told() {
+    let fixture = Fixture::new().await;
+    leave_stray(&fixture, "alice", 9).await;
+    let swept = fixture.parts.sweep.pass().await;
+    assert_eq!((swept.ended, swept.strays), (0, 1));
+    assert!(fixture.timers("alice").await.is_empty());
+    assert!(fixture.outbox("alice").await.is_empty());
+    assert_eq!(fixture.parts.sweep.pass().await.strays, 0);
+}
+
+#[tokio::test]
+async fn a_stray_timer_goes_and_the_live_session_beside_it_stays() {
+    let fixture = Fixture::new().await;
+    leave_stray(&fixture, "alice", 9).await;
+    let done = fixture.log_in("alice", 1, Platform::Web).await;
+    assert_eq!(fixture.parts.sweep.pass().await.strays, 1);
+    assert_eq!(fixture.status("alice").await, (ONLINE, String::new(), done.version.0));
+    assert_eq!(fixture.timers("alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn sessions_are_ended_when_the_store_is_back() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.log_in("bob", 2, Platform::Web).await;
+    fixture.advance(EXPIRY);
+    fixture.store.read_only.store(true, Ordering::SeqCst);
+    let swept = fixture.parts.sweep.pass().await;
+    assert_eq!(swept.failed.unwrap().1, 2);
+    fixture.store.away.store(true, Ordering::SeqCst);
+    assert!(fixture.parts.sweep.pass().await.failed.is_some());
+    fixture.store.away.store(false, Ordering::SeqCst);
+    fixture.store.read_only.store(false, Ordering::SeqCst);
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 2);
+}
+
+#[tokio::test]
+async fn a_silent_boot_is_forgotten_when_its_last_timer_is_gone() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let sweep = &fixture.parts.sweep;
+    let late = sweep.clock.monotonic().plus(EXPIRY * 2 + Duration::from_secs(1));
+    sweep.forget_boots(late).await;
+    assert_eq!(sweep.boots.all(), [BOOT]);
+    fixture.parts.sessions.logout(&caller("alice", 1), &TraceParent::default()).await.unwrap();
+    sweep.forget_boots(sweep.clock.monotonic()).await;
+    assert_eq!(sweep.boots.all(), [BOOT]);
+    sweep.forget_boots(late).await;
+    assert!(sweep.boots.all().is_empty());
+}

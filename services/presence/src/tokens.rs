@@ -1,0 +1,115 @@
+//! Tokens: JWT signed by HMAC-SHA256 with a key of the app (SPEC H1).
+//!
+//! Source: RFC 7515 and RFC 7519, read strictly: the algorithm is exactly HS256, `sub`, `aud` and `exp` are
+//! required, times are numbers, there is no leeway. Claims that SPEC does not name, `nbf` among them, are not
+//! judged.
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use rollcall_domain::{
+    code::{Code, Refusal},
+    id::{AppId, UserId},
+    time::Timestamp,
+};
+use rollcall_records::TokenKey;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The greatest length of a token in bytes: that of a client's frame before login.
+const TOKEN_MAX_BYTES: usize = 4_096;
+
+/// What a token must agree with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bearer {
+    pub(crate) app: AppId,
+    pub(crate) user: UserId,
+    pub(crate) now: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    aud: Value,
+    exp: Value,
+    iat: Option<Value>,
+}
+
+impl Bearer {
+    /// Verifies a token, and returns when it runs out. Checked in this order: 70003, 70014, 70013, 70001.
+    pub(crate) fn verify(&self, token: &str, keys: &[TokenKey]) -> Result<Timestamp, Refusal> {
+        let claims = signed(token, keys).ok_or_else(bad)?;
+        // A missing `iat` counts as 0; what revokes by it comes with the kick of the server side.
+        let _issued_at = claims.iat.as_ref().map_or(Some(Timestamp::default()), time).ok_or_else(bad)?;
+        let expires_at = time(&claims.exp).ok_or_else(bad)?;
+        if !self.is_audience(&claims.aud).ok_or_else(bad)? {
+            return Err(Refusal::new(
+                Code::AppMismatch,
+                format!("the token was issued for another app, expected {} in its aud", self.app),
+            ));
+        }
+        if claims.sub != self.user.as_str() {
+            return Err(Refusal::new(
+                Code::UserMismatch,
+                "the token was issued for another user, expected the login's user id as its sub",
+            ));
+        }
+        if self.now >= expires_at {
+            return Err(Refusal::new(Code::TokenExpired, "the token has run out, expected one still valid"));
+        }
+        Ok(expires_at)
+    }
+
+    /// Says whether an audience is or holds the app, as decimal text or as number; `None` if it is neither text
+    /// nor number nor a list of them.
+    fn is_audience(&self, audience: &Value) -> Option<bool> {
+        match audience {
+            Value::String(text) => Some(*text == self.app.to_string()),
+            Value::Number(number) => Some(number.as_u64() == Some(self.app.get().into())),
+            Value::Array(members) => {
+                let is_flat = |member: &Value| member.is_string() || member.is_number();
+                let is_ours = |member| self.is_audience(member) == Some(true);
+                members.iter().all(is_flat).then(|| members.iter().any(is_ours))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns the claims if one of the keys has signed them.
+fn signed(token: &str, keys: &[TokenKey]) -> Option<Claims> {
+    if token.len() > TOKEN_MAX_BYTES {
+        return None;
+    }
+    // Only the signature is the library's to judge: its time is not the store's, and its order not SPEC's.
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    keys.iter().find_map(|key| {
+        let data = decode::<Claims>(token, &DecodingKey::from_secret(&key.hs256), &validation).ok()?;
+        // RFC 7515, section 4.1.11: extensions that must be understood, and none is.
+        data.header.crit.is_none().then_some(data.claims)
+    })
+}
+
+/// Reads a `NumericDate` of RFC 7519, in whole seconds; one before the epoch counts as the epoch.
+fn time(value: &Value) -> Option<Timestamp> {
+    let Value::Number(number) = value else { return None };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "float to integer saturates, and the fraction of a second is meant to go"
+    )]
+    let seconds = number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64))?;
+    Some(Timestamp(seconds.saturating_mul(1_000_000)))
+}
+
+fn bad() -> Refusal {
+    Refusal::new(
+        Code::BadToken,
+        "the token is malformed, or signed with another key or algorithm, expected a JWT signed by HS256 with \
+         text sub, aud and numeric exp",
+    )
+}
+
+#[cfg(test)]
+mod tests;
