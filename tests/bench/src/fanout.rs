@@ -14,7 +14,10 @@ mod report;
 mod ring;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, anyhow};
 use rollcall_proto::{
@@ -22,9 +25,12 @@ use rollcall_proto::{
     common::v1::Platform,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     task::JoinHandle,
-    time::{sleep, sleep_until},
+    time::sleep,
 };
 
 use self::{
@@ -189,21 +195,13 @@ impl<'a> Run<'a> {
         reply.with_context(|| format!("client {index} is gone"))
     }
 
-    /// Sends all changes, each at its intended time, and returns the number of the last one of each user.
+    /// Lets all changes be sent, and returns the number of the last one of each user.
     async fn change(&self) -> anyhow::Result<Vec<u64>> {
         eprintln!("change: {} a second for {:?}", self.options.rate, self.options.changes);
-        let mut last = vec![0; self.ring.clients];
-        self.pace.start();
-        for sequence in 1..=self.pace.changes() {
-            sleep_until(self.pace.intended(sequence)).await;
-            let changer = self.ring.changer(sequence);
-            if self.clients[changer].try_send(Command::Change(sequence)).is_err() {
-                self.check()?;
-                return Err(anyhow!("client {changer} has {COMMANDS} changes waiting: lower the rate"));
-            }
-            last[changer] = sequence;
-        }
-        Ok(last)
+        let (ring, clients, pace) = (self.ring, self.clients.clone(), Arc::clone(&self.pace));
+        let sent = tokio::task::spawn_blocking(move || send_changes(ring, &clients, &pace)).await?;
+        self.check()?;
+        sent
     }
 
     /// Waits until every change was answered and every watcher has seen every last state, and returns how many
@@ -234,4 +232,23 @@ impl<'a> Run<'a> {
         }
         Ok(all)
     }
+}
+
+/// Hands each change to its client at its intended time. On a thread of its own: its sleep ends within 0.1 ms,
+/// that of a task only within 1 or 2 ms.
+fn send_changes(ring: Ring, clients: &[mpsc::Sender<Command>], pace: &Pace) -> anyhow::Result<Vec<u64>> {
+    let mut last = vec![0; ring.clients];
+    pace.start();
+    for sequence in 1..=pace.changes() {
+        std::thread::sleep(pace.intended(sequence).saturating_duration_since(Instant::now()));
+        let changer = ring.changer(sequence);
+        clients[changer].try_send(Command::Change(sequence)).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                anyhow!("client {changer} has {COMMANDS} changes waiting: lower the rate")
+            }
+            TrySendError::Closed(_) => anyhow!("client {changer} is gone"),
+        })?;
+        last[changer] = sequence;
+    }
+    Ok(last)
 }

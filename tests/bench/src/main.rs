@@ -17,7 +17,8 @@ enum Arguments {
     Fanout(fanout::Options),
 }
 
-/// One thread: the generator takes one processor at most and leaves the others to the server.
+/// One thread, and one that only keeps the pace of changes: the generator takes one processor at most and leaves
+/// the others to the server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Arguments::Fanout(options) = Arguments::parse();

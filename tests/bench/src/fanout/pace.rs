@@ -1,9 +1,10 @@
 //! When each change is meant to be sent. An open loop: a slow server moves no intended time, it only makes the
 //! times measured from there longer.
 
-use std::{sync::OnceLock, time::Duration};
-
-use tokio::time::Instant;
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 /// The intended times of the changes of a run.
 #[derive(Debug)]
@@ -38,7 +39,11 @@ impl Pace {
 
     /// Returns the time since a change was meant to be sent, in microseconds.
     pub(super) fn since_intended(&self, sequence: u64) -> u32 {
-        let passed = Instant::now().saturating_duration_since(self.intended(sequence));
+        self.passed(sequence, Instant::now())
+    }
+
+    fn passed(&self, sequence: u64, now: Instant) -> u32 {
+        let passed = now.saturating_duration_since(self.intended(sequence));
         u32::try_from(passed.as_micros()).unwrap_or(u32::MAX)
     }
 }
@@ -47,16 +52,16 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn changes_are_evenly_spread_and_a_late_one_is_measured_from_its_intended_time() {
+    #[test]
+    fn changes_are_evenly_spread_and_a_late_one_is_measured_from_its_intended_time() {
         let pace = Pace::new(200, Duration::from_millis(2500));
         assert_eq!(pace.changes(), 500);
         pace.start();
         let start = pace.intended(1);
         assert_eq!(pace.intended(201) - start, Duration::from_secs(1));
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(pace.since_intended(201), 0);
-        assert_eq!(pace.since_intended(200), 5_000);
-        assert_eq!(pace.since_intended(202), 0);
+        let now = start + Duration::from_secs(1);
+        assert_eq!(pace.passed(201, now), 0);
+        assert_eq!(pace.passed(200, now), 5_000);
+        assert_eq!(pace.passed(202, now), 0);
     }
 }

@@ -136,7 +136,7 @@ impl Report {
             each,
             deliveries,
             frames: measured.frames,
-            overtaken: expected.saturating_sub(deliveries as u64),
+            overtaken: expected.saturating_sub((deliveries + outcome.missing) as u64),
             missing: outcome.missing,
             missing_examples: outcome.missing_examples,
             latency: Latency {
