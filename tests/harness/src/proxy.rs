@@ -1,5 +1,9 @@
-//! A TCP proxy between an SDK and the gateway, which loses connections when a test wants it to.
+//! A TCP proxy between a client and the gateway: it loses connections when a test wants it to, and knows when the
+//! client last said something.
 
+use std::{sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -15,8 +19,12 @@ use tokio::{
 pub struct Proxy {
     address: String,
     line: watch::Sender<Line>,
+    last_said: LastSaid,
     accepting: JoinHandle<()>,
 }
+
+/// When bytes of a client were last forwarded.
+type LastSaid = Arc<Mutex<Option<Instant>>>;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
@@ -34,8 +42,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address").to_string();
         let line = watch::Sender::new(Line::default());
-        let accepting = tokio::spawn(accept(listener, target.to_owned(), line.clone()));
-        Self { address, line, accepting }
+        let last_said = LastSaid::default();
+        let accepting = accept(listener, target.to_owned(), line.clone(), Arc::clone(&last_said));
+        Self { address, line, last_said, accepting: tokio::spawn(accepting) }
+    }
+
+    /// Returns when a client last said something. The gateway heard it then or later.
+    pub fn last_said(&self) -> Instant {
+        self.last_said.lock().expect("a client has said something")
     }
 
     /// Returns the address of the gateway's WebSocket behind the proxy.
@@ -74,33 +88,45 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, line: watch::Sender<Line>) {
+async fn accept(listener: TcpListener, target: String, line: watch::Sender<Line>, last_said: LastSaid) {
     while let Ok((client, _)) = listener.accept().await {
         let now = *line.borrow();
         if now.down {
             continue;
         }
         let Ok(server) = TcpStream::connect(&target).await else { continue };
-        tokio::spawn(forward(client, server, now.cuts, line.subscribe()));
+        tokio::spawn(forward(client, server, now.cuts, line.subscribe(), Arc::clone(&last_said)));
     }
 }
 
-async fn forward(client: TcpStream, server: TcpStream, cuts: u32, mut line: watch::Receiver<Line>) {
+async fn forward(
+    client: TcpStream,
+    server: TcpStream,
+    cuts: u32,
+    mut line: watch::Receiver<Line>,
+    last_said: LastSaid,
+) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (up, down) = (line.clone(), line.clone());
     // Whatever ends first ends the connection: both sockets are dropped.
     tokio::select! {
-        () = pump(from_client, to_server, up) => {}
-        () = pump(from_server, to_client, down) => {}
+        () = pump(from_client, to_server, up, || *last_said.lock() = Some(Instant::now())) => {}
+        () = pump(from_server, to_client, down, || ()) => {}
         _ = line.wait_for(|line| line.cuts != cuts) => {}
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::Receiver<Line>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut line: watch::Receiver<Line>,
+    forwarding: impl Fn(),
+) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let flows = line.wait_for(|line| !line.stalled).await.is_ok();
+        forwarding();
         if !flows || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -195,6 +195,11 @@ impl Raw {
         self.inbox.forget(users.iter().copied());
     }
 
+    /// Takes the statuses that were pushed before what was awaited last.
+    pub fn take_unread(&mut self) -> Vec<UserStatus> {
+        self.inbox.statuses.drain(..).collect()
+    }
+
     /// Waits for the next status that is pushed.
     pub async fn next_status(&mut self) -> UserStatus {
         within("a pushed status", async {
@@ -235,7 +240,7 @@ impl Raw {
             let Ok(open) = tokio::time::timeout(left, self.receive()).await else { break };
             assert!(open, "the connection ended: {:?}", self.inbox);
         }
-        self.inbox.statuses.drain(..).collect()
+        self.take_unread()
     }
 
     /// Waits for the end of the connection, and returns the code of the close frame; `None` without one.

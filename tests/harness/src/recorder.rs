@@ -56,7 +56,7 @@ impl Recorder {
 
     /// Waits until what was heard satisfies `until`.
     pub async fn wait_for(&self, what: &str, until: impl Fn(&[Heard]) -> bool) {
-        eventually(what, async || until(&self.heard.lock())).await;
+        eventually(what, async || until(&self.heard())).await;
     }
 
     /// Waits until the last status shown of a user satisfies `until`, and returns it.

@@ -1,6 +1,7 @@
 //! Tokens as an app's backend makes them, and as a forger does.
 
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+pub use jsonwebtoken::Algorithm;
+use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::{Value, json};
 
 /// Makes a JWT of any claims under the name of an algorithm: `HS256`, `HS384`, `HS512`, or `none`.
