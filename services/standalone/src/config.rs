@@ -1,0 +1,104 @@
+//! The configuration of the one process: a section for each service, and one for logs.
+
+use std::net::SocketAddr;
+
+use rollcall_runtime::{
+    config::{self, Profile, Validate, faults_of},
+    telemetry,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{args::Args, error::Error};
+
+/// What an operator may choose.
+///
+/// The gateway's URLs of the other services are not among it: they are in this process, and the gateway is told
+/// where they listen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The gateway; clients connect to its `listen`.
+    pub gateway: rollcall_gateway::Config,
+    /// Presence; operators and backends connect to its `listen`.
+    pub presence: rollcall_presence::Config,
+    /// Subscription.
+    pub subscription: rollcall_subscription::Config,
+    /// The notifier.
+    pub notifier: rollcall_notifier::Config,
+    /// Logs.
+    pub log: telemetry::Config,
+}
+
+impl Config {
+    /// Returns the defaults of a profile.
+    pub fn profile(profile: Profile) -> Self {
+        let own = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut config = Self {
+            gateway: rollcall_gateway::Config::profile(profile),
+            presence: rollcall_presence::Config::profile(profile),
+            subscription: rollcall_subscription::Config::profile(profile),
+            notifier: rollcall_notifier::Config::profile(profile),
+            log: telemetry::Config::default(),
+        };
+        config.gateway.listen = own(7700);
+        config.presence.listen = own(7701);
+        config.subscription.listen = own(0);
+        config.notifier.listen = own(0);
+        config.connect("", "", "");
+        config
+    }
+
+    /// Loads it as the command line says.
+    pub(crate) fn load(args: &Args) -> Result<Self, Error> {
+        config::load(&Self::profile(args.profile), args.config.as_deref(), args.flags())
+            .map_err(Error::Config)
+    }
+
+    /// Tells the gateway the URLs of the other services.
+    pub(crate) fn connect(
+        &mut self,
+        presence: impl Into<String>,
+        subscription: impl Into<String>,
+        notifier: impl Into<String>,
+    ) {
+        self.gateway.presence = presence.into();
+        self.gateway.subscription = subscription.into();
+        self.gateway.notifier = notifier.into();
+    }
+
+    /// Finds URLs of services that would be run here all the same.
+    fn foreign_services(&self) -> impl Iterator<Item = String> {
+        let gateway = &self.gateway;
+        [
+            ("presence", &gateway.presence),
+            ("subscription", &gateway.subscription),
+            ("notifier", &gateway.notifier),
+        ]
+        .into_iter()
+        .filter(|(_, url)| !url.is_empty())
+        .map(|(name, url)| format!("gateway.{name}: {url:?}, expected none, for rollcall runs its own"))
+    }
+
+    /// Finds an expiry that a gateway and presence do not agree on.
+    fn unequal_expiry(&self) -> Option<String> {
+        let (gateway, presence) = (self.gateway.expiry, self.presence.expiry);
+        (gateway != presence)
+            .then(|| format!("presence.expiry: {presence:?}, expected {gateway:?} as of the gateway"))
+    }
+}
+
+impl Validate for Config {
+    fn faults(&self) -> Vec<String> {
+        // The gateway's own rules see it as it will be when the others listen.
+        let mut connected = self.clone();
+        connected.connect("http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1");
+        self.foreign_services()
+            .chain(faults_of("gateway", &connected.gateway))
+            .chain(faults_of("presence", &self.presence))
+            .chain(faults_of("subscription", &self.subscription))
+            .chain(faults_of("notifier", &self.notifier))
+            .chain(faults_of("log", &self.log))
+            .chain(self.unequal_expiry())
+            .collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! The demo: an app with two users, made as an operator and the app's backend would make them, and what to do
+//! with them.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rollcall_proto::{
+    admin::v1::{CreateAppRequest, admin_service_client::AdminServiceClient},
+    common::v1::Edition,
+};
+use rollcall_runtime::{Clock, grpc};
+use serde::Serialize;
+
+use crate::{addresses::Addresses, error::Error, node};
+
+/// The demo's app.
+const APP: u32 = 1_400_000_001;
+/// How long the demo's tokens are good for, in seconds: a day.
+const TOKEN_SECONDS: u64 = 24 * 60 * 60;
+
+/// An app, PREMIUM with *status* on, and two of its users.
+#[derive(Debug, Serialize)]
+pub(crate) struct Demo {
+    app_id: u32,
+    token_key: String,
+    tokens: Tokens,
+}
+
+#[derive(Debug, Serialize)]
+struct Tokens {
+    alice: String,
+    bob: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    aud: String,
+    iat: u64,
+    exp: u64,
+}
+
+impl Demo {
+    /// Creates the app through the admin service, and makes tokens for its users.
+    pub(crate) async fn create(addresses: &Addresses, clock: &Clock) -> Result<Self, Error> {
+        let mut admin = AdminServiceClient::new(grpc::channel(&node::url(addresses.admin))?);
+        let request =
+            CreateAppRequest { app_id: APP, edition: Edition::Premium as i32, status: true, limits: None };
+        let created = admin.create_app(request).await;
+        let token_key =
+            created.map_err(|status| Error::DemoApp(status.message().to_owned()))?.into_inner().token_key;
+        let now = clock.wall().seconds();
+        let tokens = Tokens { alice: token(&token_key, "alice", now)?, bob: token(&token_key, "bob", now)? };
+        Ok(Self { app_id: APP, token_key, tokens })
+    }
+}
+
+/// Says where the process listens, and how to see a change arrive.
+pub(crate) fn banner(addresses: &Addresses, demo: &Demo) -> String {
+    let Addresses { client, admin, subscription, notifier } = addresses;
+    let command = |user: &str, token: &str, command: &str| {
+        format!(
+            "cargo run -q --locked --bin rollcallctl -- {command} --url ws://{client}/v1/connect \
+             --app-id {} --user-id {user} --token {token}",
+            demo.app_id
+        )
+    };
+    let watch = command("bob", &demo.tokens.bob, "watch alice");
+    let set = command("alice", &demo.tokens.alice, "status set 'listening to music'");
+    format!(
+        "
+Rollcall is running, with its state in memory. Ctrl-C stops it.
+
+  clients                 ws://{client}/v1/connect
+  presence and admin      {admin} (gRPC)
+  subscription            {subscription} (gRPC)
+  notifier                {notifier} (gRPC)
+  app                     {} (PREMIUM, status on), token key {}
+
+To see a change arrive, open two more terminals in this folder.
+The first watches alice, as bob:
+
+{watch}
+
+The second sets alice's custom status, as alice:
+
+{set}
+
+",
+        demo.app_id, demo.token_key
+    )
+}
+
+/// Makes a token as the app's backend would: a JWT, HS256, good for a day.
+fn token(key: &str, user: &str, now: u64) -> Result<String, Error> {
+    let claims = Claims { sub: user, aud: APP.to_string(), iat: now, exp: now + TOKEN_SECONDS };
+    let key = EncodingKey::from_secret(key.as_bytes());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(Error::DemoToken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_has_all_that_is_pasted() {
+        let address = |port| ([127, 0, 0, 1], port).into();
+        let addresses = Addresses {
+            client: address(1),
+            admin: address(2),
+            subscription: address(3),
+            notifier: address(4),
+        };
+        let tokens = Tokens { alice: "alice-token".to_owned(), bob: "bob-token".to_owned() };
+        let banner = banner(&addresses, &Demo { app_id: APP, token_key: "key".to_owned(), tokens });
+        let commands: Vec<&str> = banner.lines().filter(|line| line.starts_with("cargo run")).collect();
+        assert_eq!(
+            commands,
+            [
+                "cargo run -q --locked --bin rollcallctl -- watch alice --url ws://127.0.0.1:1/v1/connect \
+                 --app-id 1400000001 --user-id bob --token bob-token",
+                "cargo run -q --locked --bin rollcallctl -- status set 'listening to music' \
+                 --url ws://127.0.0.1:1/v1/connect --app-id 1400000001 --user-id alice --token alice-token",
+            ]
+        );
+    }
+}
