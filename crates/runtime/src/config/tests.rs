@@ -1,3 +1,5 @@
+//! Configuration from all its layers.
+
 use std::time::Duration;
 
 use figment::Jail;

@@ -1,3 +1,5 @@
+//! What the router promises, seen through the mailboxes of streams.
+
 use std::future::Future;
 
 use prost::Message as _;
