@@ -1,6 +1,9 @@
 //! What can go wrong between a call and its record.
 
+use std::error::Error as _;
+
 use rollcall_domain::code::{Code, Refusal};
+use tracing::{debug, error, warn};
 
 use crate::codec;
 
@@ -44,6 +47,18 @@ impl Error {
                 Refusal::new(Code::ServerTimeout, "the store did not serve the call in time, try again")
             }
             Self::Unreadable { .. } => Refusal::new(Code::Internal, "a stored record cannot be read"),
+        }
+    }
+    /// Logs why a call failed: what the rules refuse is of interest to nobody, a store that is away to its
+    /// operator, and a record that cannot be read must be looked at.
+    pub fn log(&self) {
+        match self {
+            Self::Refused(refusal) => debug!(code = refusal.code.number(), "refused a call"),
+            Self::Store(_) | Self::Contended { .. } => warn!(error = %self, "failed a call"),
+            Self::Unreadable { source, .. } => {
+                let cause = source.source().map(tracing::field::display);
+                error!(error = %self, detail = %source, cause, "failed a call");
+            }
         }
     }
 }

@@ -161,7 +161,7 @@ impl Answers {
         match status {
             Ok((status, version)) => self.statuses.push((*user, status, version)),
             Err(error) => {
-                tracing::error!(%error, "could not read a user");
+                error.log();
                 self.failures.push((user.to_string(), error.refusal()));
             }
         }

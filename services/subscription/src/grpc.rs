@@ -1,0 +1,75 @@
+//! The calls of subscription over gRPC: parse, call, reply.
+
+use rollcall_domain::{
+    code::Refusal,
+    id::{AppId, UserId},
+};
+use rollcall_proto::{
+    convert,
+    subscription::v1::{
+        ListSubscriptionsRequest, ListSubscriptionsResponse, SubscribeRequest, SubscribeResponse,
+        UnsubscribeRequest, UnsubscribeResponse, subscription_service_server::SubscriptionService,
+    },
+    trace::TraceParent,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    error::{failed, refused},
+    subscriptions::Subscriptions,
+};
+
+#[tonic::async_trait]
+impl SubscriptionService for Subscriptions {
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<SubscribeResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        let SubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
+        let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
+        let revised =
+            Self::subscribe(self, app, &user, &target_ids, &trace).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(SubscribeResponse {
+            version: revised.version.0,
+            previous_version: revised.previous_version.0,
+            added: to_wire(&revised.value.added),
+            evicted: to_wire(&revised.value.evicted),
+        }))
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: Request<UnsubscribeRequest>,
+    ) -> Result<Response<UnsubscribeResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        let UnsubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
+        let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
+        let revised =
+            Self::unsubscribe(self, app, &user, &target_ids, &trace).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(UnsubscribeResponse {
+            version: revised.version.0,
+            previous_version: revised.previous_version.0,
+            removed: to_wire(&revised.value),
+        }))
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<ListSubscriptionsRequest>,
+    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
+        let ListSubscriptionsRequest { app_id, user_id } = request.into_inner();
+        let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
+        let held = self.list(app, &user).await.map_err(|error| failed(&error))?;
+        let target_ids = to_wire(held.list.ids());
+        Ok(Response::new(ListSubscriptionsResponse { version: held.version.0, target_ids }))
+    }
+}
+
+fn subscriber(app: u32, user: &str) -> Result<(AppId, UserId), Refusal> {
+    Ok((convert::app_id(app)?, convert::user_id(user)?))
+}
+
+fn to_wire(ids: &[UserId]) -> Vec<String> {
+    ids.iter().map(|id| id.as_str().to_owned()).collect()
+}

@@ -1,0 +1,74 @@
+//! Subscription as a whole: what it is made of, and how it starts and stops.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use rollcall_bus::Bus;
+use rollcall_proto::subscription::v1::subscription_service_server::{
+    SERVICE_NAME, SubscriptionServiceServer,
+};
+use rollcall_records::{Apps, Lists, Publisher, Publishing};
+use rollcall_runtime::{
+    Clock, Monotonic,
+    grpc::{self, Listener},
+    shutdown::CancellationToken,
+    supervise::Supervisor,
+};
+use rollcall_store::Store;
+use tonic::service::Routes;
+
+use crate::{config::Config, error::Error, subscriptions::Subscriptions};
+
+/// Subscription that listens and does not serve yet.
+pub struct Service {
+    listener: Listener,
+    subscriptions: Subscriptions,
+    publishing: Publishing,
+}
+
+impl Service {
+    /// Listens on the configured address.
+    pub fn bind(
+        config: &Config,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let listener = Listener::bind(config.listen)?;
+        let (publisher, publishing) = Publisher::new(store.clone(), bus);
+        let elapsed = Arc::new(move || clock.monotonic().since(Monotonic::default()));
+        let apps = Apps::new(store.clone(), elapsed);
+        Ok(Self {
+            listener,
+            subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps },
+            publishing,
+        })
+    }
+
+    /// Returns the address, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, and then publishes what its last calls committed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let stop = shutdown.child_token();
+        let mut tasks = Supervisor::new(stop.clone());
+        let served = CancellationToken::new();
+        // Dropped when serving ends, in whatever way.
+        let serving_ends = served.clone().drop_guard();
+        let routes = Routes::new(SubscriptionServiceServer::new(self.subscriptions));
+        let serving = grpc::serve(self.listener, routes, &[SERVICE_NAME], stop);
+        tasks.spawn("gRPC server", async move {
+            let _serving = serving_ends;
+            serving.await
+        });
+        tasks.spawn("publication", async move {
+            self.publishing.run(served).await;
+            Ok::<(), Infallible>(())
+        });
+        Ok(tasks.run().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

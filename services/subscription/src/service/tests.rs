@@ -1,0 +1,83 @@
+//! Tests of the whole service, over gRPC and the memory bus.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use rollcall_bus::memory::MemoryBus;
+use rollcall_domain::{
+    app::{Edition, Limits, Settings},
+    code::Code,
+    id::AppId,
+};
+use rollcall_proto::{
+    event::v1::{Change, ChangeKind},
+    refusal,
+    subscription::v1::{
+        ListSubscriptionsRequest, SubscribeRequest, UnsubscribeRequest,
+        subscription_service_client::SubscriptionServiceClient,
+    },
+};
+use rollcall_runtime::config::{Profile, Validate as _};
+use rollcall_store::{MemoryStore, Partitions};
+use tokio::time::timeout;
+
+use super::*;
+
+/// Generous: a busy machine must not fail a test.
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn store_with_app() -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Clock::store_clock()));
+    let settings = Settings { edition: Edition::Premium, status: true, limits: Limits::default() };
+    let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
+    apps.create(AppId::new(7).unwrap(), settings, Vec::new()).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
+    let bus = MemoryBus::new();
+    let mut changes = bus.subscribe_status().await.unwrap();
+    let config = Config { listen: ([127, 0, 0, 1], 0).into() };
+    let service = Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new()).unwrap();
+    let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(service.run(shutdown.clone()));
+    let mut client = SubscriptionServiceClient::new(channel);
+
+    let subscribe = |targets: &[&str]| SubscribeRequest {
+        app_id: 7,
+        user_id: "me".to_owned(),
+        target_ids: targets.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    let subscribed = client.subscribe(subscribe(&["a", "b"])).await.unwrap().into_inner();
+    assert_eq!((subscribed.added, subscribed.previous_version), (vec!["a".to_owned(), "b".to_owned()], 0));
+    let message = timeout(LIMIT, changes.messages.recv()).await.unwrap().unwrap();
+    let change = Change::decode(message.payload).unwrap();
+    assert_eq!((change.kind(), change.user_id.as_str()), (ChangeKind::List, "me"));
+    assert_eq!(change.record_version, subscribed.version);
+
+    let refused = client.subscribe(subscribe(&["me"])).await.unwrap_err();
+    assert_eq!(refusal::from_status(&refused).code, Code::InvalidParameter);
+    let unsubscribe =
+        UnsubscribeRequest { target_ids: vec!["a".to_owned()], ..UnsubscribeRequest::default() };
+    let refused = client.unsubscribe(unsubscribe.clone()).await.unwrap_err();
+    assert_eq!(refusal::from_status(&refused).code, Code::InvalidParameter, "no app");
+    let unsubscribe = UnsubscribeRequest { app_id: 7, user_id: "me".to_owned(), ..unsubscribe };
+    let unsubscribed = client.unsubscribe(unsubscribe).await.unwrap().into_inner();
+    assert_eq!(unsubscribed.removed, ["a"]);
+    assert_eq!(unsubscribed.previous_version, subscribed.version);
+
+    let list = ListSubscriptionsRequest { app_id: 7, user_id: "me".to_owned() };
+    let list = client.list_subscriptions(list).await.unwrap().into_inner();
+    assert_eq!((list.target_ids, list.version), (vec!["b".to_owned()], unsubscribed.version));
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+}
+
+#[test]
+fn both_profiles_are_valid() {
+    for profile in [Profile::Default, Profile::Fast] {
+        assert_eq!(Config::profile(profile).faults(), Vec::<String>::new());
+    }
+}
