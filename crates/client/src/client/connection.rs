@@ -1,6 +1,14 @@
 //! One WebSocket: frames out, frames in, and why it ended. It is owned by the driver's task alone.
+//!
+//! Invariant: it is always being read. A frame is written without waiting, and what the system doesn't take at
+//! once is flushed while reading, so that two ends with full buffers can't wait for each other, and so that a kick
+//! is read also when writing has failed already.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
@@ -35,11 +43,14 @@ use crate::{Config, Error, LoginInfo, UserStatus, clock};
 /// Longest frame taken from the server: an answer about 500 ids is below 100 KiB.
 const MAX_SERVER_FRAME_BYTES: usize = 256 * 1024;
 
-/// Longest backlog of writes: two of the longest frames, since a write waits until it is flushed.
+/// Longest backlog of writes: two of the longest frames, since a frame is sent only when the last is written.
 const MAX_UNWRITTEN_BYTES: usize = 128 * 1024;
 
 /// Size of the read buffer, which is allocated at once: a usual frame is below 1 KiB.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Longest wait for the server to take a frame; one that does not is as good as dead.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Most frames kept that come before the reply to the login; a server that sends more is not ours.
 const MAX_EARLY_FRAMES: usize = 16;
@@ -66,6 +77,14 @@ pub(super) enum Closed {
     Final(Option<CloseCode>, Error),
 }
 
+/// What has happened on a connection.
+pub(super) enum Progress {
+    /// A frame came.
+    Received(Event),
+    /// All is written, so that another frame may be sent.
+    Written,
+}
+
 /// A connection with a user logged in.
 pub(super) struct Online {
     pub(super) connection: Connection,
@@ -87,7 +106,10 @@ pub(super) async fn log_in(config: &Config, login: wire::Login) -> Result<Online
 pub(super) struct Connection {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     early: VecDeque<Event>,
-    write_limit: Duration,
+    /// Since when something waits to be written.
+    unwritten: Option<Instant>,
+    /// Writing has failed; what came before may still be read.
+    is_broken: bool,
     last_sent: Instant,
     last_heard: Instant,
 }
@@ -113,7 +135,8 @@ impl Connection {
         Ok(Self {
             socket,
             early: VecDeque::new(),
-            write_limit: config.call_timeout,
+            unwritten: None,
+            is_broken: false,
             last_sent: now,
             last_heard: now,
         })
@@ -121,9 +144,9 @@ impl Connection {
 
     async fn log_in(&mut self, login: wire::Login) -> Result<wire::LoginResult, Failure> {
         let frame = calls::encode(LOGIN_ID, Request::Login(login), FrameLimit::BeforeLogin);
-        self.send(frame.map_err(Failure::Refused)?).await.map_err(Failure::Network)?;
+        self.send(frame.map_err(Failure::Refused)?);
         loop {
-            match self.read().await {
+            match self.read_frame().await {
                 Ok(Event::Reply(reply)) if reply.id == LOGIN_ID || reply.id == 0 => {
                     return match calls::outcome(reply).map_err(Failure::Refused)? {
                         Some(Returned::Login(result)) => Ok(result),
@@ -153,22 +176,32 @@ impl Connection {
         self.last_heard
     }
 
-    /// Writes a frame. A server that does not take it within the time of a call is lost.
-    pub(super) async fn send(&mut self, frame: Vec<u8>) -> Result<(), Error> {
-        let sent = timeout(self.write_limit, self.socket.send(Message::binary(frame))).await;
-        self.last_sent = clock::now();
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::disconnected(format!("the connection broke: {error}"))),
-            Err(_) => Err(Error::disconnected("the server does not take what is sent to it")),
+    /// Returns when the connection counts as lost, if something waits to be written; none if a frame may be sent.
+    pub(super) fn write_deadline(&self) -> Option<Instant> {
+        self.unwritten.map(|since| since + WRITE_LIMIT)
+    }
+
+    /// Begins to write a frame; [`next`](Self::next) goes on with it. For use while nothing waits to be written.
+    pub(super) fn send(&mut self, frame: Vec<u8>) {
+        let now = clock::now();
+        self.last_sent = now;
+        self.unwritten = Some(now);
+        self.is_broken |= self.socket.start_send_unpin(Message::binary(frame)).is_err();
+    }
+
+    /// Waits for what happens next. Nothing is lost when the wait is given up.
+    pub(super) async fn next(&mut self) -> Result<Progress, Closed> {
+        match self.early.pop_front() {
+            Some(event) => Ok(Progress::Received(event)),
+            None => self.progress().await,
         }
     }
 
-    /// Waits for the next frame. No frame is lost when the wait is given up.
-    pub(super) async fn next(&mut self) -> Result<Event, Closed> {
+    /// Waits for the next frame, whatever is written meanwhile.
+    pub(super) async fn next_frame(&mut self) -> Result<Event, Closed> {
         match self.early.pop_front() {
             Some(event) => Ok(event),
-            None => self.read().await,
+            None => self.read_frame().await,
         }
     }
 
@@ -177,29 +210,58 @@ impl Connection {
         let _ = timeout(GOODBYE, self.socket.close(None)).await;
     }
 
-    async fn read(&mut self) -> Result<Event, Closed> {
+    async fn read_frame(&mut self) -> Result<Event, Closed> {
         loop {
-            let message = match self.socket.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => return Err(lost(format!("the connection broke: {error}"))),
-                None => return Err(lost("the server closed the connection")),
-            };
-            self.last_heard = clock::now();
-            match message {
-                Message::Binary(bytes) => match wire::ServerFrame::decode(bytes) {
-                    Ok(frame) => {
-                        // A push that this version does not know is none of its business.
-                        if let Some(event) = frame.event {
-                            return Ok(event);
-                        }
-                    }
-                    Err(error) => return Err(lost(format!("the server sent a malformed frame: {error}"))),
-                },
-                Message::Text(_) => return Err(lost("the server sent text, expected protobuf")),
-                Message::Close(frame) => return Err(closed(frame.as_ref())),
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            if let Progress::Received(event) = self.progress().await? {
+                return Ok(event);
             }
         }
+    }
+
+    async fn progress(&mut self) -> Result<Progress, Closed> {
+        loop {
+            match poll_fn(|cx| self.poll_socket(cx)).await? {
+                None => return Ok(Progress::Written),
+                Some(message) => {
+                    self.last_heard = clock::now();
+                    if let Some(event) = read(message)? {
+                        return Ok(Progress::Received(event));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes and reads; none says that all is written.
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Closed>> {
+        if self.unwritten.is_some() && !self.is_broken {
+            match self.socket.poll_flush_unpin(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.unwritten = None;
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(Err(_)) => self.is_broken = true,
+                Poll::Pending => {}
+            }
+        }
+        Poll::Ready(match ready!(self.socket.poll_next_unpin(cx)) {
+            Some(Ok(message)) => Ok(Some(message)),
+            Some(Err(error)) => Err(lost(format!("the connection broke: {error}"))),
+            None => Err(lost("the server closed the connection")),
+        })
+    }
+}
+
+/// Reads a message; none if it says nothing to this version.
+fn read(message: Message) -> Result<Option<Event>, Closed> {
+    match message {
+        Message::Binary(bytes) => match wire::ServerFrame::decode(bytes) {
+            Ok(frame) => Ok(frame.event),
+            Err(error) => Err(lost(format!("the server sent a malformed frame: {error}"))),
+        },
+        Message::Text(_) => Err(lost("the server sent text, expected protobuf")),
+        Message::Close(frame) => Err(closed(frame.as_ref())),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::{
     calls::{self, Effect, FrameLimit, ReplyTo},
-    connection::{Closed, Connection, Online},
+    connection::{Closed, Connection, Online, Progress},
     driver::{Command, Driver, End, refuse_login},
     heartbeat::Beat,
     mailbox::Event,
@@ -23,27 +23,34 @@ use crate::{Code, Error, UserStatus};
 pub(super) async fn serve(driver: &mut Driver, online: Online) -> End {
     let Online { mut connection, heartbeat, .. } = online;
     loop {
-        let beat = heartbeat.next(connection.last_sent(), connection.last_heard());
+        let write_deadline = connection.write_deadline();
+        let beat = match write_deadline {
+            Some(deadline) => Beat::Dead(deadline),
+            None => heartbeat.next(connection.last_sent(), connection.last_heard()),
+        };
         let step = tokio::select! {
-            received = connection.next() => match received {
-                Ok(event) => driver.on_event(event),
+            progress = connection.next() => match progress {
+                Ok(Progress::Received(event)) => driver.on_event(event),
+                Ok(Progress::Written) => Ok(()),
                 Err(closed) => Err(ended(closed)),
             },
-            command = driver.commands.recv() => match command {
+            command = driver.commands.recv(), if write_deadline.is_none() => match command {
                 None => Err(gone()),
-                Some(Command::Login(login)) => { refuse_login(*login); Ok(()) }
                 Some(Command::Logout(reply)) => return driver.log_out(connection, reply).await,
+                Some(Command::Login(login)) => {
+                    refuse_login(*login);
+                    Ok(())
+                }
                 Some(Command::Call(call)) => {
                     let frame = driver.calls.begin(call, driver.diff.own_version());
-                    send(&mut connection, frame).await
+                    if let Some(frame) = frame {
+                        connection.send(frame);
+                    }
+                    Ok(())
                 }
             },
             () = sleep_until(beat.at()) => match beat {
-                Beat::Ping(_) => {
-                    let id = driver.calls.next_id();
-                    let ping = calls::encode(id, Request::Ping(wire::Ping {}), FrameLimit::AfterLogin);
-                    send(&mut connection, ping.ok()).await
-                }
+                Beat::Ping(_) => driver.ping(&mut connection),
                 Beat::Dead(_) => Err(End::Lost(Error::disconnected("the server has fallen silent"))),
             },
         };
@@ -57,6 +64,13 @@ pub(super) async fn serve(driver: &mut Driver, online: Online) -> End {
 }
 
 impl Driver {
+    fn ping(&mut self, connection: &mut Connection) -> Result<(), End> {
+        let id = self.calls.next_id();
+        let ping = calls::encode(id, Request::Ping(wire::Ping {}), FrameLimit::AfterLogin);
+        connection.send(ping.map_err(End::Lost)?);
+        Ok(())
+    }
+
     fn on_event(&mut self, event: Received) -> Result<(), End> {
         match event {
             Received::Reply(reply) => self.on_reply(reply),
@@ -119,9 +133,9 @@ impl Driver {
     async fn say_logout(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let id = self.calls.next_id();
         let frame = calls::encode(id, Request::Logout(wire::Logout {}), FrameLimit::AfterLogin)?;
-        connection.send(frame).await?;
+        connection.send(frame);
         loop {
-            match connection.next().await {
+            match connection.next_frame().await {
                 Ok(Received::Reply(reply)) if reply.id == id => return calls::outcome(reply).map(drop),
                 Ok(Received::Reply(reply)) => self.on_reply(reply),
                 // Who logs out need not hear of it any more, nor of a kick.
@@ -130,14 +144,6 @@ impl Driver {
                 Err(Closed::Lost(error) | Closed::Final(_, error)) => return Err(error),
             }
         }
-    }
-}
-
-/// Sends a frame, if there is one.
-async fn send(connection: &mut Connection, frame: Option<Vec<u8>>) -> Result<(), End> {
-    match frame {
-        Some(frame) => connection.send(frame).await.map_err(End::Lost),
-        None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::server::{Heard, Server, alice, set_result, shown, soon, status};
 // SPEC L1
 #[tokio::test]
 async fn a_call_that_is_not_answered_ends_with_6012_and_the_next_one_is_served() {
-    let server = Server::start().await;
+    let server = Server::start();
     let mut config = server.config();
     // Long enough for the calls that are answered.
     config.call_timeout = Duration::from_secs(3);
@@ -39,7 +39,7 @@ async fn a_call_that_is_not_answered_ends_with_6012_and_the_next_one_is_served()
 // SPEC B5
 #[tokio::test]
 async fn setting_an_equal_text_is_heard_again_and_a_push_of_the_same_version_is_not() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     for _ in 0..2 {
         let serve = async {
@@ -59,7 +59,7 @@ async fn setting_an_equal_text_is_heard_again_and_a_push_of_the_same_version_is_
 // SPEC F4
 #[tokio::test]
 async fn subscribing_anew_and_coming_back_after_an_eviction_start_anew() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     let statuses = || vec![status("bob", "", 5), status("carol", "", 6), status("dave", "", 7)];
     peer.push(statuses()).await;
@@ -95,7 +95,7 @@ async fn subscribing_anew_and_coming_back_after_an_eviction_start_anew() {
 #[tokio::test]
 async fn many_calls_at_once_take_turns_and_are_all_answered() {
     const CALLS: usize = 300;
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, _ear) = alice(&server, server.config()).await;
     let calls = (0..CALLS).map(|n| {
         let client = client.clone();
@@ -123,10 +123,36 @@ async fn many_calls_at_once_take_turns_and_are_all_answered() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_writes_before_it_reads_and_a_client_that_calls_do_not_wait_for_each_other() {
+    // Both ways more than the buffers of two sockets hold.
+    const CALLS: usize = 400;
+    const PUSHES: u64 = 400;
+    let server = Server::start();
+    let (client, mut peer, mut ear) = alice(&server, server.config()).await;
+    let text = "x".repeat(60_000);
+    let calls = (0..CALLS).map(|_| client.set_self_status(Some(&text)));
+    let serve = async {
+        for version in 0..PUSHES {
+            peer.push(vec![status("bob", &text, version)]).await;
+        }
+        let mut answered = 0;
+        while answered < CALLS {
+            if let (id, Request::SetSelfStatus(_)) = peer.call().await {
+                peer.refuse(id, Code::InvalidParameter).await;
+                answered += 1;
+            }
+        }
+    };
+    let (answers, ()) = tokio::join!(join_all(calls), serve);
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap_err().code == Code::InvalidParameter));
+    ear.hears_at_last(&shown("bob", &text, PUSHES - 1)).await;
+}
+
 // SPEC L1
 #[tokio::test]
 async fn calls_without_login_end_with_6014() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = rollcall_client::Client::new(server.config());
     assert_eq!(client.get_login_user(), None);
     assert_eq!(client.set_self_status(None).await.unwrap_err().code, Code::NotLoggedIn);
@@ -140,7 +166,7 @@ async fn calls_without_login_end_with_6014() {
 
 #[tokio::test]
 async fn a_call_longer_than_the_server_takes_is_refused_here_and_the_connection_lives() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     let text = "x".repeat(70_000);
     assert_eq!(client.set_self_status(Some(&text)).await.unwrap_err().code, Code::InvalidParameter);
@@ -150,7 +176,7 @@ async fn a_call_longer_than_the_server_takes_is_refused_here_and_the_connection_
 
 #[tokio::test]
 async fn a_frame_of_a_later_version_is_passed_over() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (_client, mut peer, mut ear) = alice(&server, server.config()).await;
     let mut future = status("bob", "", 1);
     future.general = 9;
@@ -162,7 +188,7 @@ async fn a_frame_of_a_later_version_is_passed_over() {
 // SPEC H6, L3
 #[tokio::test]
 async fn logout_replies_when_the_server_did_and_then_nobody_is_logged_in() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     assert_eq!(client.get_login_user(), Some("alice".parse().unwrap()));
     let serve = async {
@@ -186,7 +212,7 @@ async fn logout_replies_when_the_server_did_and_then_nobody_is_logged_in() {
 
 #[tokio::test]
 async fn a_call_in_flight_at_a_kick_ends_with_6208() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     let serve = async {
         peer.call().await;

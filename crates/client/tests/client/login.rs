@@ -9,7 +9,7 @@ use crate::server::{Ear, Heard, Server, alice, log_in, shown};
 
 #[tokio::test]
 async fn a_login_carries_app_user_token_and_device() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = Client::new(server.config());
     let serve = async {
         let mut peer = server.accept().await;
@@ -24,7 +24,7 @@ async fn a_login_carries_app_user_token_and_device() {
 
 #[tokio::test]
 async fn a_refusal_ends_the_login_with_its_code_and_the_client_may_log_in_again() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = Client::new(server.config());
     let mut ear = Ear::of(&client);
     let serve = async {
@@ -44,7 +44,7 @@ async fn a_refusal_ends_the_login_with_its_code_and_the_client_may_log_in_again(
 
 #[tokio::test]
 async fn a_login_that_finds_no_server_ends_with_9508() {
-    let mut config = Server::start().await.config(); // nobody listens any more
+    let mut config = Server::start().config(); // nobody listens any more
     config.call_timeout = Duration::from_millis(300);
     let client = Client::new(config);
     assert_eq!(log_in(&client).await.unwrap_err().code, Code::Disconnected);
@@ -53,7 +53,7 @@ async fn a_login_that_finds_no_server_ends_with_9508() {
 
 #[tokio::test]
 async fn a_login_that_is_not_answered_ends_with_6012() {
-    let server = Server::start().await;
+    let server = Server::start();
     let mut config = server.config();
     config.call_timeout = Duration::from_secs(1);
     let client = Client::new(config);
@@ -67,7 +67,7 @@ async fn a_login_that_is_not_answered_ends_with_6012() {
 
 #[tokio::test]
 async fn a_login_outlives_a_server_that_goes_away_before_it_answers() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = Client::new(server.config());
     let serve = async {
         drop(server.accept().await);
@@ -90,7 +90,7 @@ async fn an_address_that_cannot_work_ends_the_login_at_once_with_6017() {
 
 #[tokio::test]
 async fn a_second_login_is_refused_while_somebody_is_logged_in() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, _peer, _ear) = alice(&server, server.config()).await;
     assert_eq!(client.login(7, "bob", "token").await.unwrap_err().code, Code::InvalidParameter);
     assert_eq!(client.get_login_user().unwrap().as_str(), "alice");
@@ -98,7 +98,7 @@ async fn a_second_login_is_refused_while_somebody_is_logged_in() {
 
 #[tokio::test]
 async fn a_login_that_is_given_up_leaves_no_connection() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = Client::new(server.config());
     let serve = async {
         let mut peer = server.accept().await;
@@ -116,7 +116,7 @@ async fn a_login_that_is_given_up_leaves_no_connection() {
 
 #[tokio::test]
 async fn the_end_of_the_last_handle_closes_the_connection() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     let other = client.clone();
     drop(client);

@@ -12,7 +12,7 @@ const LOST: [Heard; 2] = [Heard::Disconnected(Code::Disconnected), Heard::Connec
 // SPEC L1
 #[tokio::test]
 async fn calls_in_flight_end_with_9508_and_the_client_logs_in_again_by_itself() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     let lose = async {
         assert!(matches!(peer.call().await, (_, Request::GetUserStatus(_))));
@@ -31,7 +31,7 @@ async fn calls_in_flight_end_with_9508_and_the_client_logs_in_again_by_itself() 
 // SPEC F6, B3
 #[tokio::test]
 async fn after_a_reconnect_only_differences_are_raised() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (_client, mut peer, mut ear) = alice(&server, server.config()).await;
     peer.push(vec![status("alice", "lunch", 2), status("bob", "b", 3), status("carol", "c", 4)]).await;
     ear.hears(&[shown("alice", "lunch", 2), shown("bob", "b", 3), shown("carol", "c", 4)]).await;
@@ -52,7 +52,7 @@ async fn after_a_reconnect_only_differences_are_raised() {
 // SPEC H4
 #[tokio::test]
 async fn a_kicked_client_does_not_come_back() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, mut peer, mut ear) = alice(&server, server.config()).await;
     peer.kick().await;
     ear.hears(&[Heard::Kicked]).await;
@@ -66,7 +66,7 @@ async fn a_kicked_client_does_not_come_back() {
 // SPEC H5
 #[tokio::test]
 async fn a_client_whose_device_logged_in_again_does_not_come_back() {
-    let server = Server::start().await;
+    let server = Server::start();
     for code in [CloseCode::Replaced, CloseCode::MalformedFrame] {
         let (client, peer, mut ear) = alice(&server, server.config()).await;
         peer.close(code).await;
@@ -79,7 +79,7 @@ async fn a_client_whose_device_logged_in_again_does_not_come_back() {
 
 #[tokio::test]
 async fn a_kick_that_only_the_close_code_tells_is_a_kick() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, peer, mut ear) = alice(&server, server.config()).await;
     peer.close(CloseCode::Kicked).await;
     ear.hears(&[Heard::Kicked]).await;
@@ -96,7 +96,7 @@ async fn a_refusal_for_the_token_ends_the_reconnecting() {
         (Code::Kicked, Heard::Kicked),
     ];
     for (code, expected) in cases {
-        let server = Server::start().await;
+        let server = Server::start();
         let (client, peer, mut ear) = alice(&server, server.config()).await;
         drop(peer);
         let mut peer = server.accept().await;
@@ -114,7 +114,7 @@ async fn a_refusal_for_the_token_ends_the_reconnecting() {
 
 #[tokio::test]
 async fn a_refusal_that_will_pass_is_tried_again() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, peer, mut ear) = alice(&server, server.config()).await;
     drop(peer);
     for code in [Code::Timeout, Code::ServerTimeout, Code::Internal] {
@@ -131,7 +131,7 @@ async fn a_refusal_that_will_pass_is_tried_again() {
 
 #[tokio::test]
 async fn while_there_is_no_connection_calls_end_with_9508_and_logout_ends_the_reconnecting() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (client, peer, mut ear) = alice(&server, server.config()).await;
     drop(peer);
     let mut peer = server.accept().await;
@@ -150,7 +150,7 @@ async fn while_there_is_no_connection_calls_end_with_9508_and_logout_ends_the_re
 // SPEC A8
 #[tokio::test]
 async fn an_idle_client_heartbeats() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (_client, mut peer, mut ear) = alice(&server, server.config()).await;
     for _ in 0..3 {
         let (id, call) = peer.call().await;
@@ -162,7 +162,7 @@ async fn an_idle_client_heartbeats() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_left_for_another() {
-    let server = Server::start().await;
+    let server = Server::start();
     let (_client, _silent, mut ear) = alice(&server, server.config()).await;
     let _peer = server.accept_login(1).await;
     ear.hears(&LOST).await;
@@ -171,7 +171,7 @@ async fn a_server_that_falls_silent_is_left_for_another() {
 
 #[tokio::test]
 async fn a_server_that_takes_logins_and_drops_them_is_not_hammered() {
-    let server = Server::start().await;
+    let server = Server::start();
     let mut config = server.config();
     config.reconnect_base = Duration::from_millis(20);
     config.reconnect_max = Duration::from_hours(1);

@@ -14,7 +14,7 @@ use rollcall_proto::{
     convert::SUBPROTOCOL_PROTOBUF,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::mpsc,
     time::timeout,
 };
@@ -39,8 +39,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start() -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    pub(crate) fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Little fits on the way to the server, so that a test can fill it.
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { listener: socket.listen(8).unwrap() }
     }
 
     /// A configuration for this server: patient with calls, quick to reconnect.
@@ -224,6 +228,11 @@ impl Ear {
         for expected in expected {
             assert_eq!(soon(self.0.recv()).await.as_ref(), Some(expected));
         }
+    }
+
+    /// Waits for this, whatever comes before.
+    pub(crate) async fn hears_at_last(&mut self, expected: &Heard) {
+        while soon(self.0.recv()).await.as_ref() != Some(expected) {}
     }
 
     /// Asserts that nothing came; for use after something that comes later was awaited.
