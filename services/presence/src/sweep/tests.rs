@@ -125,6 +125,17 @@ async fn a_timer_without_a_session_is_removed_and_nobody_is_told() {
 }
 
 #[tokio::test]
+async fn a_session_that_ended_after_its_timer_was_read_is_no_stray() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.parts.sessions.logout(&caller("alice", 1), &TraceParent::default()).await.unwrap();
+    let before = fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap();
+    let swept = fixture.parts.sweep.end(((app(), user("alice")), vec![session(1)]), seconds(START)).await;
+    assert_eq!((swept.ended, swept.spared, swept.strays), (0, 0, 0));
+    assert_eq!(fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn a_stray_timer_goes_and_the_live_session_beside_it_stays() {
     let fixture = Fixture::new().await;
     leave_stray(&fixture, "alice", 9).await;
