@@ -70,10 +70,12 @@ async fn subscribe(client: &Client, args: &Args) -> Result<(), Failure> {
             note(&format!("the subscription list was full, {id} was evicted"));
         }
     }
-    match args.ids.len() {
-        0 => note("watching all that this user hears of; Ctrl-C ends it"),
-        count => note(&format!("watching {count} users; Ctrl-C ends it")),
-    }
+    let watched = match args.ids.as_slice() {
+        [] => "all that this user hears of".to_owned(),
+        ids @ ([_] | [_, _] | [_, _, _]) => ids.join(", "),
+        ids => format!("{} users", ids.len()),
+    };
+    note(&format!("watching {watched}; Ctrl-C ends it"));
     Ok(())
 }
 
@@ -115,7 +117,7 @@ impl Printer {
         match (count, self.state.lock().left) {
             (Some(count), Some(left)) if left > 0 => {
                 let seen = count - left;
-                Err(Failure::TimeRanOut(format!("time ran out after {seen} changes, expected {count}")))
+                Err(Failure::TimeRanOut(format!("time ran out with {seen} of {count} changes seen")))
             }
             _ => Ok(()),
         }
@@ -188,7 +190,7 @@ mod tests {
         let shown = lines(&printer, &[status("carol", 1), status("alice", 2)]);
         assert_eq!(shown, "{\"user_id\":\"alice\",\"general\":\"ONLINE\",\"custom\":\"x\",\"version\":2}\n");
         let failure = printer.time_is_over(Some(2)).unwrap_err();
-        assert_eq!(failure.to_string(), "time ran out after 1 changes, expected 2");
+        assert_eq!(failure.to_string(), "time ran out with 1 of 2 changes seen");
         assert_eq!(failure.exit_code(), 3);
         assert_eq!(lines(&printer, &[status("alice", 3), status("alice", 4)]).lines().count(), 1);
         printer.time_is_over(Some(2)).unwrap();
