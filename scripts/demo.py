@@ -20,6 +20,8 @@ from pathlib import Path
 
 # How long any step may take before the demo fails: generous, for busy machines.
 LIMIT = 60.0
+# How often it is looked whether something has come true.
+POLL = 0.05
 # The durations of the profile `fast`, in seconds.
 EXPIRY = 8.0
 HEARTBEAT = 1.0
@@ -96,7 +98,7 @@ class Server:
                 raise Unexpected(f"rollcall ended with {self.process.returncode}, expected it to serve")
             if time.monotonic() > deadline:
                 raise Unexpected(f"rollcall does not serve after {LIMIT:.0f} s")
-            time.sleep(0.02)
+            time.sleep(POLL)
         told = json.loads(file.read_text())
         self.client, self.demo = told["client"], told["demo"]
 
@@ -119,6 +121,7 @@ class Watcher:
     """What bob sees of alice."""
 
     def __init__(self, server):
+        self.server = server
         self.process = server.run("bob", "watch", "alice", "--output", "json", output=subprocess.PIPE)
         self.lines = queue.Queue()
         self.version = -1
@@ -135,17 +138,25 @@ class Watcher:
         wanted = f"bob to see alice {general} with {shown(custom)}"
         deadline = time.monotonic() + LIMIT
         while True:
-            try:
-                line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise Unexpected(f"expected {wanted} within {LIMIT:.0f} s") from None
-            if line is None:
-                raise Unexpected(f"expected {wanted}, but bob's watch ended")
-            status = json.loads(line)
+            status = self.next(wanted, deadline)
             say(f"  bob sees: {status['user_id']} is {status['general']}, {shown(status['custom'])}")
             self.check(status)
             if (status["general"], status["custom"]) == (general, custom):
                 return
+
+    def next(self, wanted, deadline):
+        """Waits for the next status that bob is shown."""
+        while time.monotonic() < deadline:
+            try:
+                line = self.lines.get(timeout=POLL)
+            except queue.Empty:
+                if self.server.process.poll() is not None:
+                    raise Unexpected(f"expected {wanted}, but rollcall ended") from None
+                continue
+            if line is None:
+                raise Unexpected(f"expected {wanted}, but bob's watch ended")
+            return json.loads(line)
+        raise Unexpected(f"expected {wanted} within {LIMIT:.0f} s")
 
     def check(self, status):
         """Checks what holds for every status that is shown."""

@@ -29,8 +29,9 @@ const MAX_STREAMS: u32 = 1_024;
 const STREAM_WINDOW: u32 = 64 * 1_024;
 /// Bytes a peer may send on one connection before we have read them: sixteen full streams.
 const CONNECTION_WINDOW: u32 = 1_024 * 1_024;
-/// The greatest size of the headers of one call in bytes: ours are a path, a deadline and a trace.
-const MAX_HEADERS: u32 = 8 * 1_024;
+/// The greatest size of the headers of one call in bytes: ours are a path, a deadline, a trace, and
+/// the details of a refusal.
+const MAX_HEADERS: u32 = 16 * 1_024;
 /// The time between two pings of a connection. With [`PING_TIMEOUT`] a dead peer is noticed within 20 s.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// The time a peer has to answer a ping.

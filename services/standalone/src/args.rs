@@ -56,7 +56,7 @@ Examples:
   rollcall --demo                        try it out
   rollcall --demo --profile fast         the same, with scaled durations
   rollcall --print-config > rollcall.toml
-  ROLLCALL__PRESENCE__EXPIRY=60s rollcall --log debug";
+  ROLLCALL__GATEWAY__HEARTBEAT=30s rollcall --log debug";
 
 impl Args {
     /// Returns the values that stand above file and environment.

@@ -84,6 +84,8 @@ The second sets alice's custom status, as alice:
 
 {set}
 
+End that one with Ctrl-C, and alice leaves.
+
 ",
         demo.app_id, demo.token_key
     )

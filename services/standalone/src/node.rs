@@ -91,7 +91,7 @@ impl Node {
         let stop_front = shutdown.child_token();
         let mut front = Supervisor::new(stop_front.clone());
         front.spawn("the gateway", self.gateway.run(stop_front.clone()));
-        front.spawn("the start", {
+        front.spawn("start-up", {
             let stop = stop_front.clone();
             async move {
                 let start = async {
