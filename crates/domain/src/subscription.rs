@@ -12,7 +12,7 @@ use crate::{
 pub struct Subscribed {
     /// The ids that were not on the list and now are, in the order of the call.
     pub added: Vec<UserId>,
-    /// The ids that made room, earliest subscribed first.
+    /// The ids that are not on the list because of the limit, earliest subscribed first.
     pub evicted: Vec<UserId>,
 }
 
@@ -33,7 +33,7 @@ impl SubscriptionList {
 
     /// Moves each id to the most recent end, in list order, and lets the least recent go beyond `limit`.
     ///
-    /// An id that is named and at once pushed out by the same call is neither added nor evicted.
+    /// An id that the same call names and pushes out again is evicted, and not added.
     /// The owner's own id is refused with 6017 and nothing changes.
     pub fn subscribe(
         &mut self,
@@ -57,7 +57,7 @@ impl SubscriptionList {
         self.0.extend(tail);
 
         let excess = self.0.len().saturating_sub(limit);
-        let evicted: Vec<UserId> = self.0.drain(..excess).filter(|id| before.contains(id)).collect();
+        let evicted: Vec<UserId> = self.0.drain(..excess).collect();
         let added = self.0.iter().copied().filter(|id| named.contains(id) && !before.contains(id)).collect();
         Ok(Subscribed { added, evicted })
     }

@@ -35,14 +35,14 @@ impl Gateway {
 
     /// Reads the statuses of a user, and of those it watches, that were not read since interest in them began.
     pub(crate) async fn load_statuses(&self, key: UserKey) -> Result<(), Refusal> {
-        let unsynced = self.hub.unsynced(&key);
+        let (unsynced, era) = self.hub.unsynced(&key);
         if unsynced.is_empty() {
             return Ok(());
         }
         self.interest_settled().await?;
         for users in unsynced.chunks(READ_IDS) {
             let statuses = self.backend.read_statuses(key.0, users).await?;
-            self.hub.merge(key.0, statuses, true);
+            self.hub.merge(key.0, statuses, Some(era));
         }
         Ok(())
     }

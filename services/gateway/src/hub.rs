@@ -44,6 +44,10 @@ use crate::{codec::Codec, interest::Interest};
 /// A session's place among the sessions.
 type SessionSlot = u32;
 
+/// Counts the beginnings of interest: a read says nothing about a user whose interest began after it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Era(u64);
+
 /// What a connection and the hub know of its session without the hub's lock.
 #[derive(Debug)]
 pub(crate) struct SessionHandle {
@@ -101,6 +105,8 @@ struct User {
     shown: Option<Shown>,
     /// Whether the status was read after the interest in the user was in force, so that none can be missed.
     synced: bool,
+    /// The [`Era`] in which the interest in the user began.
+    since: Era,
     /// Present while the user has sessions here.
     local: Option<Box<Local>>,
 }
@@ -136,6 +142,7 @@ struct State {
     wheel: Wheel<(SessionSlot, u64)>,
     ended: VecDeque<EndedConnection>,
     next_counter: u64,
+    era: Era,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -167,6 +174,7 @@ impl Hub {
                 wheel: Wheel::new(tick, now),
                 ended: VecDeque::new(),
                 next_counter: 1,
+                era: Era::default(),
             }),
             expiry,
             interest: Interest::default(),
@@ -193,7 +201,7 @@ impl Hub {
         let mut state = self.state.lock();
         let (user, new) = state.index.add_session(key);
         if new {
-            self.interest.add(key);
+            self.begin_interest(&mut state, user);
         }
         let slot = state.free_sessions.pop().unwrap_or_else(|| {
             state.sessions.push(None);
@@ -299,6 +307,15 @@ impl Hub {
         self.session_ended.notify_one();
     }
 
+    /// Asks the notifier for a user who is new to the index.
+    fn begin_interest(&self, state: &mut State, slot: UserSlot) {
+        let era = state.next_era();
+        if let Some(node) = state.index.node_mut(slot) {
+            node.value.since = era;
+            self.interest.add(node.key);
+        }
+    }
+
     fn queue_ended(&self, state: &mut State, slot: SessionSlot, reason: EndReason) {
         let Some(session) = state.sessions[slot as usize].as_mut() else { return };
         if std::mem::replace(&mut session.ended, true) {
@@ -311,6 +328,11 @@ impl Hub {
 }
 
 impl State {
+    fn next_era(&mut self) -> Era {
+        self.era.0 += 1;
+        self.era
+    }
+
     fn close(&self, key: &UserKey, counter: u64, code: CloseCode) {
         let Some(local) = self.local(key) else { return };
         for slot in &local.sessions {

@@ -35,12 +35,14 @@ struct Pending {
     number: u64,
     /// For each user whether it was last added (or else removed).
     differences: HashMap<UserKey, bool>,
+    /// The last batch of the stream's first users: before it, what is in force is not whole.
+    whole: u64,
 }
 
 impl Default for Interest {
     fn default() -> Self {
         Self {
-            pending: Mutex::new(Pending { number: 1, differences: HashMap::new() }),
+            pending: Mutex::new(Pending { number: 1, differences: HashMap::new(), whole: 0 }),
             changed: Notify::new(),
             acknowledged: watch::Sender::new(0),
         }
@@ -63,16 +65,20 @@ impl Interest {
         self.changed.notify_one();
     }
 
-    /// Drops the pending differences: a new stream begins with all users.
-    pub(crate) fn restart(&self) {
-        self.pending.lock().differences.clear();
-    }
-
-    /// Takes a number for a batch of a new stream's first users.
-    pub(crate) fn take_number(&self) -> u64 {
+    /// Begins anew for a new stream: drops the pending differences, and returns batches of at most `size` with
+    /// all users, at least one.
+    pub(crate) fn restart(&self, users: Vec<UserKey>, size: usize) -> Vec<Batch> {
         let mut pending = self.pending.lock();
-        pending.number += 1;
-        pending.number - 1
+        pending.differences.clear();
+        let mut users = users.into_iter().peekable();
+        let mut batches = Vec::new();
+        while batches.is_empty() || users.peek().is_some() {
+            let added = users.by_ref().take(size).collect();
+            batches.push(Batch { number: pending.number, added, removed: Vec::new() });
+            pending.number += 1;
+        }
+        pending.whole = pending.number - 1;
+        batches
     }
 
     /// Waits for differences and takes them.
@@ -94,13 +100,18 @@ impl Interest {
         }
     }
 
-    /// Notes that all batches up to `number` are in force.
-    pub(crate) fn acknowledge(&self, number: u64) {
-        self.acknowledged.send_if_modified(|held| {
-            let newer = number > *held;
-            *held = number.max(*held);
-            newer
-        });
+    /// Notes that the stream's batches up to `number` are in force. Says whether that is all of its first
+    /// users: before, nothing counts as settled.
+    pub(crate) fn acknowledge(&self, number: u64) -> bool {
+        let whole = number >= self.pending.lock().whole;
+        if whole {
+            self.acknowledged.send_if_modified(|held| {
+                let newer = number > *held;
+                *held = number.max(*held);
+                newer
+            });
+        }
+        whole
     }
 
     /// Waits until all that was asked for so far is in force, or `limit` has passed. Says which.
@@ -140,6 +151,23 @@ mod tests {
         let batch = interest.next().await;
         interest.acknowledge(batch.number);
         assert!(interest.settled(limit).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_stream_settles_nothing_before_all_its_first_users_are_in_force() {
+        let interest = Interest::default();
+        let limit = Duration::from_secs(1);
+        interest.add(user("c"));
+        let lost = interest.next().await;
+        let users = ["a", "b", "c"].map(user).to_vec();
+        let batches = interest.restart(users, 2);
+        assert_eq!(batches.iter().map(|batch| batch.added.len()).collect::<Vec<_>>(), [2, 1]);
+        assert!(batches[0].number > lost.number);
+        assert!(!interest.acknowledge(batches[0].number));
+        assert!(!interest.settled(limit).await, "c is in the second batch");
+        assert!(interest.acknowledge(batches[1].number));
+        assert!(interest.settled(limit).await);
+        assert_eq!(interest.restart(Vec::new(), 2).len(), 1, "an empty stream is acknowledged too");
     }
 
     #[tokio::test(start_paused = true)]

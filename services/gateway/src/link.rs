@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 use tracing::{info, warn};
 
-use crate::{Gateway, hub::UserKey};
+use crate::{Gateway, hub::UserKey, interest::Batch};
 
 /// Messages waiting for the stream: each is a whole batch, so few are enough.
 const UPSTREAM: usize = 4;
@@ -64,21 +64,12 @@ async fn stream(
 /// Sends the interest: first all of it, then differences.
 async fn up(gateway: &Gateway, sender: mpsc::Sender<AttachRequest>) -> Result<(), Status> {
     let gone = || Status::unavailable("the stream has ended");
-    let all = gateway.hub.restart_interest();
-    let mut messages: Vec<&[UserKey]> = all.chunks(USERS_PER_MESSAGE).collect();
-    if messages.is_empty() {
-        messages.push(&[]);
-    }
-    for users in messages {
-        let batch = gateway.hub.interest.take_number();
-        let request = AttachRequest { batch, added: names(users), removed: Vec::new() };
-        sender.send(request).await.map_err(|_| gone())?;
+    for batch in gateway.hub.restart_interest(USERS_PER_MESSAGE) {
+        sender.send(request(&batch)).await.map_err(|_| gone())?;
     }
     loop {
         let batch = gateway.hub.interest.next().await;
-        let request =
-            AttachRequest { batch: batch.number, added: names(&batch.added), removed: names(&batch.removed) };
-        sender.send(request).await.map_err(|_| gone())?;
+        sender.send(request(&batch)).await.map_err(|_| gone())?;
     }
 }
 
@@ -96,11 +87,11 @@ async fn changes(
                 drop(gateway.attach(key, true));
             }
         }
-        if message.acknowledged > 0 {
-            gateway.hub.interest.acknowledge(message.acknowledged);
-            if std::mem::take(&mut read_again) {
-                tokio::spawn(catch_up(Arc::clone(gateway)));
-            }
+        if message.acknowledged > 0
+            && gateway.hub.interest.acknowledge(message.acknowledged)
+            && std::mem::take(&mut read_again)
+        {
+            tokio::spawn(catch_up(Arc::clone(gateway)));
         }
     }
     Err(Status::unavailable("the notifier ended the stream"))
@@ -116,6 +107,12 @@ async fn catch_up(gateway: Arc<Gateway>) {
     }
 }
 
-fn names(users: &[UserKey]) -> Vec<User> {
-    users.iter().map(|(app, user)| User { app_id: app.get(), user_id: user.as_str().to_owned() }).collect()
+fn request(batch: &Batch) -> AttachRequest {
+    let names = |users: &[UserKey]| {
+        users
+            .iter()
+            .map(|(app, user)| User { app_id: app.get(), user_id: user.as_str().to_owned() })
+            .collect()
+    };
+    AttachRequest { batch: batch.number, added: names(&batch.added), removed: names(&batch.removed) }
 }

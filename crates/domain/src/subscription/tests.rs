@@ -48,6 +48,14 @@ fn a_lowered_limit_applies_at_the_next_subscribe() {
     assert_eq!(list.ids(), ids(&["c", "d"]));
 }
 
+// SPEC D2
+#[test]
+fn an_id_that_its_own_call_pushes_out_is_named_as_evicted() {
+    let mut list = SubscriptionList::from_ids(ids(&["a"]));
+    let done = list.subscribe(&id("me"), &ids(&["b", "c", "d"]), 2).unwrap();
+    assert_eq!(done, Subscribed { added: ids(&["c", "d"]), evicted: ids(&["a", "b"]) });
+}
+
 // SPEC D3
 #[test]
 fn the_own_id_is_refused_and_nothing_changes() {
@@ -101,8 +109,7 @@ proptest! {
                     let keep = model.len().min(limit);
                     let gone: Vec<UserId> = model.drain(..model.len() - keep).map(|(_, id)| id).collect();
                     let done = list.subscribe(&owner, &targets, limit).unwrap();
-                    let evicted: Vec<UserId> = gone.into_iter().filter(|id| before.contains(id)).collect();
-                    prop_assert_eq!(done.evicted, evicted);
+                    prop_assert_eq!(done.evicted, gone);
                     for added in done.added {
                         prop_assert!(!before.contains(&added) && targets.contains(&added));
                     }

@@ -231,7 +231,7 @@ async fn get_user_status(
     let (statuses, failures) = gateway.backend.get_user_status(trace, key.0, ids).await?;
     // What was read is also shown to whoever watches, so that no reply is newer than a notification after it.
     let read = statuses.iter().filter_map(|status| convert::status(status).ok()).collect();
-    gateway.hub.merge(key.0, read, false);
+    gateway.hub.merge(key.0, read, None);
     Ok(Some(reply::Result::GetUserStatus(GetUserStatusResult { statuses, failures })))
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use rollcall_domain::id::{AppId, UserId};
 
-use super::{Hub, State, UserKey};
+use super::{Era, Hub, State, UserKey};
+use crate::interest::Batch;
 
 /// What the hub knows of a user's subscription list.
 #[derive(Debug, Default)]
@@ -88,16 +89,17 @@ impl Hub {
         current
     }
 
-    /// Lists a user and those it watches as far as their status must still be read.
-    pub(crate) fn unsynced(&self, key: &UserKey) -> Vec<UserId> {
+    /// Lists a user and those it watches as far as their status must still be read, and the era that a read
+    /// counts for if it comes after the interest of now is in force.
+    pub(crate) fn unsynced(&self, key: &UserKey) -> (Vec<UserId>, Era) {
         let state = self.state.lock();
-        let Some(slot) = state.index.find(key) else { return Vec::new() };
-        let targets = state.index.node(slot).map(|node| node.targets.as_slice()).unwrap_or_default();
-        std::iter::once(&slot)
-            .chain(targets)
-            .filter_map(|slot| state.index.node(*slot).filter(|node| !node.value.synced))
-            .map(|node| node.key.1)
-            .collect()
+        let own = state.index.find(key);
+        let targets = own.and_then(|slot| state.index.node(slot)).map(|node| node.targets.as_slice());
+        let users = own.iter().chain(targets.unwrap_or_default()).filter_map(|slot| {
+            let node = state.index.node(*slot)?;
+            (!node.value.synced).then_some(node.key.1)
+        });
+        (users.collect(), state.era)
     }
 
     /// Forgets that statuses and lists were read: the notifier may have missed changes. Returns the users
@@ -105,18 +107,19 @@ impl Hub {
     pub(crate) fn unsync_all(&self) -> Vec<UserKey> {
         let mut state = self.state.lock();
         let mut here = Vec::new();
+        let era = state.next_era();
         for node in state.index.nodes_mut() {
             node.value.synced = false;
+            node.value.since = era;
             here.extend(node.value.local.is_some().then_some(node.key));
         }
         here
     }
 
-    /// Starts the interest anew, for a new stream: with all users of the index.
-    pub(crate) fn restart_interest(&self) -> Vec<UserKey> {
+    /// Starts the interest anew, for a new stream: with all users of the index, in batches of at most `size`.
+    pub(crate) fn restart_interest(&self, size: usize) -> Vec<Batch> {
         let state = self.state.lock();
-        self.interest.restart();
-        state.index.keys().copied().collect()
+        self.interest.restart(state.index.keys().copied().collect(), size)
     }
 
     fn change_edges(&self, state: &mut State, key: &UserKey, added: &[UserId], removed: &[UserId]) {
@@ -137,7 +140,7 @@ impl Hub {
         for id in added {
             let Some((slot, new)) = state.index.add_edge(watcher, (app, *id)) else { continue };
             if new {
-                self.interest.add((app, *id));
+                self.begin_interest(state, slot);
             }
             for session in &sessions {
                 if let Some(session) = state.sessions[*session as usize].as_mut() {

@@ -4,7 +4,7 @@
 use axum::extract::ws::Message;
 use rollcall_domain::{
     app::Settings,
-    id::UserId,
+    id::{AppId, UserId},
     status::{Status, StatusVersion},
     user::EndReason,
 };
@@ -15,7 +15,7 @@ use rollcall_proto::{
     event::v1::{Change, ChangeKind},
 };
 
-use super::{Hub, SessionHandle, SessionSlot, State, UserKey, index::UserSlot};
+use super::{Era, Hub, SessionHandle, SessionSlot, State, UserKey, index::UserSlot};
 use crate::codec::CODECS;
 
 /// The greatest number of statuses in one frame.
@@ -76,15 +76,15 @@ impl Hub {
         }
     }
 
-    /// Merges statuses that were read. `synced` says that they were read after the interest in these users
-    /// was in force.
-    pub(crate) fn merge(&self, app: rollcall_domain::id::AppId, statuses: Statuses, synced: bool) {
+    /// Merges statuses that were read. `read` is the era that the read counts for, if it came after interest;
+    /// a user whose interest began later must still be read.
+    pub(crate) fn merge(&self, app: AppId, statuses: Statuses, read: Option<Era>) {
         let mut state = self.state.lock();
         for (user, status, version) in statuses {
             let Some(slot) = state.index.find(&(app, user)) else { continue };
             state.show(slot, status, version, None);
             if let Some(node) = state.index.node_mut(slot)
-                && synced
+                && read.is_some_and(|era| node.value.since <= era)
             {
                 node.value.synced = true;
             }
@@ -133,7 +133,7 @@ impl Hub {
     }
 
     /// Replaces an app's settings if they are newer, and wakes the sessions that are owed something.
-    pub(crate) fn set_settings(&self, app: rollcall_domain::id::AppId, settings: Settings, version: u64) {
+    pub(crate) fn set_settings(&self, app: AppId, settings: Settings, version: u64) {
         let mut state = self.state.lock();
         if state.apps.get(&app).is_some_and(|held| held.version >= version) {
             return;

@@ -53,7 +53,7 @@ fn online(text: &str) -> Status {
 }
 
 fn show(hub: &Hub, user: &str, text: &str, version: u64) {
-    hub.merge(app(), vec![(id(user), online(text), StatusVersion(version))], true);
+    hub.merge(app(), vec![(id(user), online(text), StatusVersion(version))], None);
 }
 
 /// Takes all that a session is owed, as (user, version).
@@ -315,4 +315,24 @@ fn a_list_read_before_its_newest_change_is_read_again() {
     assert!(!hub.end_list_command(&watcher.key, Some(&delta)), "the first read is still on its way");
     assert!(!hub.apply_list(&watcher.key, 1, &[]), "it came before the change");
     assert!(hub.apply_list(&watcher.key, 2, &[id("t")]));
+}
+
+// SPEC D7
+#[test]
+fn a_read_from_before_the_interest_began_anew_does_not_count() {
+    let hub = hub();
+    let watcher = login(&hub, "w");
+    hub.apply_list(&watcher.key, 2, &[id("t")]);
+    let (users, era) = hub.unsynced(&watcher.key);
+    assert_eq!(users, [id("w"), id("t")]);
+    hub.apply_list(&watcher.key, 3, &[]);
+    hub.apply_list(&watcher.key, 4, &[id("t")]);
+    let read = ["w", "t"].map(|user| (id(user), online(""), StatusVersion(1))).to_vec();
+    hub.merge(app(), read.clone(), Some(era));
+    let (users, era) = hub.unsynced(&watcher.key);
+    assert_eq!(users, [id("t")], "the interest in t began after the read did");
+    hub.merge(app(), read, Some(era));
+    assert_eq!(hub.unsynced(&watcher.key).0, []);
+    assert_eq!(hub.unsync_all(), [watcher.key]);
+    assert_eq!(hub.unsynced(&watcher.key).0, [id("w"), id("t")]);
 }
