@@ -121,7 +121,8 @@ impl Server {
         let request =
             CreateAppRequest { app_id, edition: Edition::Premium.into(), status: true, limits: None };
         let created = admin.create_app(request).await;
-        let created = created.map_err(|status| anyhow::anyhow!("app {app_id}: {}", status.message()))?;
+        let created = created
+            .map_err(|status| anyhow::anyhow!("cannot create the app of --app-id: {}", status.message()))?;
         Ok(created.into_inner().token_key)
     }
 }
