@@ -70,7 +70,7 @@ async fn a_mark_lasts_until_its_own_platform_logs_in_or_out() {
     app.session_on("PLATFORM_MAC", "bob", "desk").await.logout().await.ok();
     assert_eq!(alice.status_of("bob").await.general, General::Offline);
     // Another device of the phone's platform removes the last mark.
-    app.session_on("PLATFORM_ANDROID", "bob", "other phone").await.logout().await.ok();
+    app.session_on("PLATFORM_ANDROID", "bob", "other-phone").await.logout().await.ok();
     assert_eq!(alice.status_of("bob").await.general, General::Unlogined);
 }
 

@@ -102,8 +102,7 @@ async fn a_wrong_call_of_the_admin_service_is_refused_with_its_code() {
     let number = |status: tonic::Status| (status.code(), refusal::from_status(&status).code.number());
 
     let again = CreateAppRequest { app_id: app.id, ..CreateAppRequest::default() };
-    let status = admin.create_app(again).await.unwrap_err();
-    assert_eq!(status.code(), tonic::Code::AlreadyExists);
+    assert_eq!(number(admin.create_app(again).await.unwrap_err()), (tonic::Code::InvalidArgument, 6017));
     let zero = CreateAppRequest::default();
     assert_eq!(number(admin.create_app(zero).await.unwrap_err()), (tonic::Code::InvalidArgument, 6017));
     let limits = Some(Limits { query_ids: 501, ..Limits::default() });
