@@ -79,9 +79,9 @@ struct Connection {
 enum Running {
     /// None.
     Nothing,
-    /// One that does not touch the subscription list.
-    Other,
-    /// A subscribe or unsubscribe: what follows from it is held back, so that it follows its reply.
+    /// A set or logout: the own status is held back, so that it follows the reply.
+    Own,
+    /// A subscribe or unsubscribe: all is held back, so that what follows from it follows the reply.
     List,
 }
 
@@ -215,7 +215,8 @@ impl Connection {
         if !self.owed || self.running == Running::List {
             return None;
         }
-        let message = self.gateway.hub.take_output(&self.handle);
+        let hold_own = self.running == Running::Own;
+        let message = self.gateway.hub.take_output(&self.handle, hold_own);
         self.owed = message.is_some();
         message
     }
@@ -241,6 +242,7 @@ impl Connection {
         }
         if done.command {
             self.running = Running::Nothing;
+            self.owed = true;
             self.run_next_command();
         }
         if let Some(code) = done.leave {

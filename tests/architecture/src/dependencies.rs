@@ -77,7 +77,10 @@ pub const LAYERS: &[Layer] = &[
 pub const OWNED: &[Owned] = &[
     Owned { dependency: "async-nats", owners: &["rollcall-bus"] },
     Owned { dependency: "figment", owners: &["rollcall-runtime"] },
-    Owned { dependency: "jsonwebtoken", owners: &["rollcall-cli", "rollcall-harness", "rollcall-presence"] },
+    Owned {
+        dependency: "jsonwebtoken",
+        owners: &["rollcall", "rollcall-cli", "rollcall-harness", "rollcall-presence"],
+    },
     Owned { dependency: "opentelemetry-otlp", owners: &["rollcall-runtime"] },
     Owned { dependency: "opentelemetry_sdk", owners: &["rollcall-runtime"] },
     Owned { dependency: "redis", owners: &["rollcall-store"] },

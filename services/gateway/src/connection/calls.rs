@@ -170,7 +170,7 @@ impl Connection {
         let Some(command) = self.commands.pop_front() else { return };
         self.running = match command.change {
             CommandChange::Subscribe(_) | CommandChange::Unsubscribe(_) => Running::List,
-            CommandChange::Set(_) | CommandChange::Logout => Running::Other,
+            CommandChange::Set(_) | CommandChange::Logout => Running::Own,
         };
         let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
         let session = self.session;

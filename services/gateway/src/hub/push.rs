@@ -33,8 +33,9 @@ pub(super) struct Shown {
 pub(crate) type Statuses = Vec<(UserId, Status, StatusVersion)>;
 
 impl Hub {
-    /// Takes what a session is owed: one frame with up to 100 statuses.
-    pub(crate) fn take_output(&self, handle: &SessionHandle) -> Option<Message> {
+    /// Takes what a session is owed: one frame with up to 100 statuses. `hold_own` leaves the own status, so
+    /// that the reply to a change of it comes first.
+    pub(crate) fn take_output(&self, handle: &SessionHandle, hold_own: bool) -> Option<Message> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let session = state.sessions[handle.slot as usize].as_mut()?;
@@ -47,7 +48,8 @@ impl Hub {
         let mut taken: Vec<UserSlot> = Vec::new();
         session.dirty.retain(|slot| {
             let known = state.index.node(*slot).is_some_and(|node| node.value.shown.is_some());
-            let take = known && (hears_others || *slot == own) && taken.len() < STATUSES_PER_FRAME;
+            let may = if *slot == own { !hold_own } else { hears_others };
+            let take = known && may && taken.len() < STATUSES_PER_FRAME;
             if take {
                 taken.push(*slot);
             }

@@ -59,7 +59,7 @@ fn show(hub: &Hub, user: &str, text: &str, version: u64) {
 /// Takes all that a session is owed, as (user, version).
 fn taken(hub: &Hub, handle: &SessionHandle) -> Vec<(String, u64)> {
     let mut all = Vec::new();
-    while let Some(message) = hub.take_output(handle) {
+    while let Some(message) = hub.take_output(handle, false) {
         let Message::Text(text) = message else { panic!("expected JSON") };
         let frame: ServerFrame = serde_json::from_str(&text).unwrap();
         let Some(Event::StatusChanged(changed)) = frame.event else { panic!("expected statuses") };
@@ -156,6 +156,20 @@ fn the_session_that_set_its_status_hears_of_it_by_the_reply_alone() {
     show(&hub, "a", "later", 7);
     hub.merge_own(&caller, online("older"), StatusVersion(6));
     assert_eq!(taken(&hub, &caller), owed(&[("a", 7)]));
+}
+
+// SPEC B5
+#[test]
+fn the_own_status_can_be_held_back_until_its_reply() {
+    let hub = hub();
+    let caller = login(&hub, "a");
+    hub.apply_list(&caller.key, 2, &[id("t")]);
+    show(&hub, "a", "busy", 5);
+    show(&hub, "t", "", 1);
+    assert!(hub.take_output(&caller, true).is_some(), "others are not held back");
+    assert!(hub.take_output(&caller, true).is_none());
+    hub.merge_own(&caller, online("busy"), StatusVersion(5));
+    assert_eq!(taken(&hub, &caller), []);
 }
 
 // SPEC G1
