@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall_conformance::{EXPIRY, GRACE, offline, online, says, unlogined};
-use rollcall_harness::{App, General, Raw, Rollcall, eventually};
+use rollcall_conformance::{EXPIRY, GRACE, alice_watching_bob, offline, online, says, unlogined};
+use rollcall_harness::{App, General, Raw, Rollcall, eventually, tungstenite::Message};
 use rollcall_proto::presence::v1::GetUserStatusRequest;
 use serde_json::json;
 
@@ -246,6 +246,21 @@ async fn any_frame_counts_as_a_heartbeat() {
         json!({ "unsubscribe": { "userIds": ["nobody"] } }),
     ] {
         bob.call(call).await.ok();
+        assert_eq!(alice.pushed_during(EXPIRY / 2).await, []);
+    }
+    assert!(online(&alice.status_of("bob").await));
+}
+
+// SPEC A7
+#[tokio::test]
+async fn a_ping_of_the_websocket_itself_counts_as_a_heartbeat() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (mut alice, mut bob) = alice_watching_bob(&app).await;
+    bob.fall_silent().await;
+
+    for _ in 0..3 {
+        bob.send_message(Message::Ping(vec![7].into())).await;
         assert_eq!(alice.pushed_during(EXPIRY / 2).await, []);
     }
     assert!(online(&alice.status_of("bob").await));
