@@ -23,7 +23,8 @@ setup: ## Install the pinned tools under .tools/ (nothing else is touched)
 
 .PHONY: run
 run: ## Build and start rollcall with a demo app (PROFILE=fast for scaled durations, ARGS for more flags)
-	cargo run --locked --bin rollcall -- --demo $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
+	@$(STEP) "build: rollcall and rollcallctl" cargo build --locked --bin rollcall --bin rollcallctl
+	@cargo run -q --locked --bin rollcall -- --demo $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
 .PHONY: demo
 demo: build ## Play the story of two users in this terminal

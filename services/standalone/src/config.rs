@@ -102,3 +102,6 @@ impl Validate for Config {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

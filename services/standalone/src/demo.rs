@@ -53,12 +53,20 @@ impl Demo {
     }
 }
 
-/// Says where the process listens, and how to see a change arrive.
-pub(crate) fn banner(addresses: &Addresses, demo: &Demo) -> String {
+/// Finds how to call `rollcallctl` from a terminal: the binary beside this one, or else by the name alone.
+pub(crate) fn control() -> String {
+    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("rollcallctl"));
+    let Some(path) = beside.filter(|path| path.exists()) else { return "rollcallctl".to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(&path).display().to_string()
+}
+
+/// Says where the process listens, and how to see a change arrive with `rollcallctl` called as `control`.
+pub(crate) fn banner(addresses: &Addresses, demo: &Demo, control: &str) -> String {
     let Addresses { client, admin, subscription, notifier } = addresses;
     let command = |user: &str, token: &str, command: &str| {
         format!(
-            "cargo run -q --locked --bin rollcallctl -- {command} --url ws://{client}/v1/connect \
+            "{control} {command} --url ws://{client}/v1/connect \
              --app-id {} --user-id {user} --token {token}",
             demo.app_id
         )
@@ -112,14 +120,14 @@ mod tests {
             notifier: address(4),
         };
         let tokens = Tokens { alice: "alice-token".to_owned(), bob: "bob-token".to_owned() };
-        let banner = banner(&addresses, &Demo { app_id: APP, token_key: "key".to_owned(), tokens });
-        let commands: Vec<&str> = banner.lines().filter(|line| line.starts_with("cargo run")).collect();
+        let banner = banner(&addresses, &Demo { app_id: APP, token_key: "key".to_owned(), tokens }, "ctl");
+        let commands: Vec<&str> = banner.lines().filter(|line| line.starts_with("ctl ")).collect();
         assert_eq!(
             commands,
             [
-                "cargo run -q --locked --bin rollcallctl -- watch alice --url ws://127.0.0.1:1/v1/connect \
+                "ctl watch alice --url ws://127.0.0.1:1/v1/connect \
                  --app-id 1400000001 --user-id bob --token bob-token",
-                "cargo run -q --locked --bin rollcallctl -- status set 'listening to music' \
+                "ctl status set 'listening to music' \
                  --url ws://127.0.0.1:1/v1/connect --app-id 1400000001 --user-id alice --token alice-token",
             ]
         );

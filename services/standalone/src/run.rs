@@ -47,7 +47,7 @@ async fn started(addresses: Addresses, is_demo: bool, file: Option<PathBuf>) -> 
         notifier = %addresses.notifier,
         "all services serve"
     );
-    demo.map_or(Ok(()), |demo| print(&demo::banner(&addresses, &demo)))
+    demo.map_or(Ok(()), |demo| print(&demo::banner(&addresses, &demo, &demo::control())))
 }
 
 fn print(text: &str) -> Result<(), Error> {
