@@ -83,6 +83,7 @@ async fn the_order_of_a_login_is_the_version_of_its_commit_for_ever() {
     let first = log_in(&fixture, 1).await;
     fixture.advance(Duration::from_secs(1));
     let second = log_in(&fixture, 2).await;
+    assert_eq!(second.state.sessions[&session(2)].order, Some(second.record_version));
     let orders: Vec<_> = keep(&fixture).await.state.sessions.values().map(|session| session.order).collect();
     assert_eq!(orders, [Some(first.record_version), Some(second.record_version)]);
     assert!(first.record_version < second.record_version);
