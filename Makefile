@@ -37,7 +37,7 @@ build: ## Build the binaries
 # Binaries and tests are built at once: alone, the binaries would be built without the features that tests add
 # to shared dependencies, and then again with them.
 .PHONY: test
-test: ## Run all tests
+test: setup ## Run all tests
 	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --lib --bins --tests --examples
 	@$(STEP) "test: all packages" scripts/test --workspace
 
