@@ -31,7 +31,7 @@ impl Shared {
             command.arg(keys::record(key.partition(self.options.partitions), key));
         }
         let stored: Vec<Option<Bytes>> = self.connection.ask(&command).await?;
-        stored.into_iter().map(|stored| stored.map(record).transpose()).collect()
+        stored.into_iter().map(|stored| stored.as_ref().map(record).transpose()).collect()
     }
 
     /// Runs the script of a commit.
@@ -131,9 +131,9 @@ fn append_arguments(command: &mut Cmd, commit: &Commit, boots: &[BootId], outbox
 }
 
 /// Reads a stored record.
-fn record(stored: Bytes) -> Result<Record, Error> {
-    let Some((version, rest)) = stored.split_first_chunk::<8>() else { return Err(short(&stored)) };
-    let Some((status, _)) = rest.split_first_chunk::<8>() else { return Err(short(&stored)) };
+fn record(stored: &Bytes) -> Result<Record, Error> {
+    let Some((version, rest)) = stored.split_first_chunk::<8>() else { return Err(short(stored)) };
+    let Some((status, _)) = rest.split_first_chunk::<8>() else { return Err(short(stored)) };
     Ok(Record {
         version: RecordVersion(u64::from_le_bytes(*version)),
         status: StatusVersion(u64::from_le_bytes(*status)),

@@ -3,7 +3,8 @@
 //! The connections of the `redis` crate do not notice a peer that is gone without a word, nor one that has
 //! become a replica. Here a connection is given up when calls in a row stay without a reply, when the server
 //! says that it cannot write, and when it is lost; a task then connects again, with growing, jittered pauses.
-//! No call waits longer than the response time-out, and none is repeated but one that was not executed.
+//! Every wait is bounded by the response time-out, and there are few: for a connection, for the reply, and where
+//! the server has forgotten a script for that. No call is sent twice but one that was not executed.
 
 use std::{
     io,

@@ -12,7 +12,7 @@ pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct Options {
     /// How many partitions the store has; fixed when it is first used. 256 by default.
     pub partitions: Partitions,
-    /// How long a reply may take before a call is given up, the wait for a connection included. 1 s by default.
+    /// How long a call may wait for a connection, and then for its reply. 1 s by default.
     pub response_timeout: Duration,
     /// How long it may take to connect, log in and load the scripts. 2 s by default.
     pub connect_timeout: Duration,
