@@ -127,8 +127,8 @@ impl Connection {
     /// Sends a command over a connection.
     async fn on(&self, link: &Link, command: &Cmd) -> RedisResult<Value> {
         let mut connection = link.connection.clone();
-        let reply = self.watch(link, connection.send_packed_command(command)).await;
-        reply.and_then(Value::extract_error).inspect_err(|error| link.judge(error))
+        let reply = self.watch(link, connection.send_packed_command(command)).await?;
+        reply.extract_error().inspect_err(|error| link.judge(error))
     }
 
     /// Waits for a reply no longer than is granted, and counts those that do not come.
