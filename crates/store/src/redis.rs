@@ -2,8 +2,10 @@
 //!
 //! What a commit does is one script, `commit.lua`; start there, and with `keys` for what lies where. All keys of
 //! a user are in one slot of a Redis Cluster; today one server is spoken to. The rights that the adapter needs
-//! are in `deploy/redis/users.acl`; the operator adds a password and switches the user on. The server must keep
-//! every key (`maxmemory-policy noeviction`), and how much an acknowledged commit survives is its `appendfsync`.
+//! are in `deploy/redis/users.acl`; the operator adds a password and switches the user on. The default user there is
+//! switched off but keeps its rights: with those Redis 7.0 replays its log, and drops what they do not cover. The
+//! server must keep every key (`maxmemory-policy noeviction`), and how much an acknowledged commit survives is its
+//! `appendfsync`.
 
 mod commit;
 mod connection;

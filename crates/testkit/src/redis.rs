@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often another port is tried when someone else took the free one first.
 const ATTEMPTS: u32 = 10;
 
+/// How many of the last lines of the log are shown when a test fails.
+const LINES_SHOWN: usize = 50;
+
 /// The line of the file of users as it is deployed, without a password, and as tests use it.
 const DEPLOYED: &str = "user rollcall off resetpass ";
 const TESTED: &str = "user rollcall on >secret ";
@@ -38,9 +41,18 @@ const OPERATOR: &str = "user operator on >secret ~* &* +@all\n";
 pub struct RedisServer {
     port: u16,
     durable: bool,
-    folder: PathBuf,
-    child: Child,
+    // Dropped first, so that nothing is written to a folder that is being removed.
+    process: Process,
+    folder: Folder,
 }
+
+/// The server's process; it ends with this.
+#[derive(Debug)]
+struct Process(Child);
+
+/// The folder of the server's files; it is removed with this.
+#[derive(Debug)]
+struct Folder(PathBuf);
 
 impl RedisServer {
     /// Starts a server that keeps nothing over a restart, and waits until it answers.
@@ -54,18 +66,17 @@ impl RedisServer {
     }
 
     fn start_as(durable: bool) -> Self {
-        let folder = new_folder();
+        let mut folder = Folder::new();
         for _ in 0..ATTEMPTS {
             let port = free_port();
-            let child = spawn(&folder, port, durable);
-            let mut server = Self { port, durable, folder: folder.clone(), child };
+            let process = folder.spawn(port, durable);
+            let mut server = Self { port, durable, process, folder };
             if server.is_ready() {
                 return server;
             }
-            // Not removed by the drop of a server that will be tried again.
-            server.folder = PathBuf::new();
+            folder = server.folder;
         }
-        panic!("redis-server did not start in {ATTEMPTS} attempts:\n{}", log(&folder));
+        panic!("redis-server did not start in {ATTEMPTS} attempts");
     }
 
     /// Returns the URL for the user whom a deployment has.
@@ -88,14 +99,14 @@ impl RedisServer {
 
     /// Ends the server as `kill -9` does; its kernel closes its connections.
     pub fn kill(&mut self) {
-        self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a child can be reaped");
+        self.process.0.kill().expect("a child can be killed");
+        self.process.0.wait().expect("a child can be reaped");
     }
 
     /// Starts a killed server again, on the same port and files, and waits until it answers.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.folder, self.port, self.durable);
-        assert!(self.is_ready(), "redis-server did not start again:\n{}", log(&self.folder));
+        self.process = self.folder.spawn(self.port, self.durable);
+        assert!(self.is_ready(), "redis-server did not start again");
     }
 
     /// Stops the server with SIGSTOP: its connections stay open, and it says nothing.
@@ -109,7 +120,7 @@ impl RedisServer {
     }
 
     fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
+        let id = self.process.0.id().to_string();
         let status = Command::new("kill").args([signal, &id]).status().expect("kill is installed");
         assert!(status.success(), "kill {signal} {id}: {status}");
     }
@@ -117,46 +128,72 @@ impl RedisServer {
     /// Waits until the server answers; false if it ended instead.
     fn is_ready(&mut self) -> bool {
         let start = Instant::now();
-        while !wire::Connection::open(self.port).is_ok_and(|mut connection| connection.is_ours(&self.folder))
-        {
-            if self.child.try_wait().expect("a child can be asked for its state").is_some() {
+        while !wire::Connection::open(self.port).is_ok_and(|mut server| server.is_ours(&self.folder.0)) {
+            if self.process.0.try_wait().expect("a child can be asked for its state").is_some() {
                 return false;
             }
-            assert!(start.elapsed() < PATIENCE, "redis-server does not answer:\n{}", log(&self.folder));
+            assert!(start.elapsed() < PATIENCE, "redis-server did not answer within {PATIENCE:?}");
             thread::sleep(Duration::from_millis(5));
         }
         true
     }
 }
 
-impl Drop for RedisServer {
+impl Drop for Process {
     fn drop(&mut self) {
         // Both fail only when the server is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if self.folder.as_os_str().is_empty() {
-            return;
-        }
-        if thread::panicking() {
-            eprintln!("--- log of redis-server\n{}", log(&self.folder));
-        }
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
-fn spawn(folder: &Path, port: u16, durable: bool) -> Child {
-    let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log can be made");
-    let program = program();
-    let mut command = Command::new(&program);
-    command
-        .current_dir(folder)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--aclfile", "users.acl"])
-        .args(["--save", "", "--appendfsync", "always"])
-        .args(["--appendonly", if durable { "yes" } else { "no" }])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a log can be shared"))
-        .stderr(log);
-    command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()))
+impl Folder {
+    /// Makes a folder with the file of users.
+    fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let count = MADE.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("rollcall-redis-{}-{count}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder for the server can be made");
+        let folder = Self(folder);
+
+        let users =
+            fs::read_to_string(root().join("deploy/redis/users.acl")).expect("the users are in the tree");
+        assert!(users.contains(DEPLOYED), "expected {DEPLOYED:?} in deploy/redis/users.acl");
+        let users = users.replace(DEPLOYED, TESTED) + OPERATOR;
+        fs::write(folder.0.join("users.acl"), users).expect("the users can be written");
+        folder
+    }
+
+    /// Starts a server in the folder.
+    fn spawn(&self, port: u16, durable: bool) -> Process {
+        let log = File::options().create(true).append(true).open(self.0.join("log"));
+        let log = log.expect("a log can be made");
+        let program = program();
+        let mut command = Command::new(&program);
+        command
+            .current_dir(&self.0)
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--aclfile", "users.acl"])
+            .args(["--save", "", "--appendfsync", "always"])
+            .args(["--appendonly", if durable { "yes" } else { "no" }])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log can be shared"))
+            .stderr(log);
+        let child = command.spawn();
+        Process(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = fs::read(self.0.join("log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+            eprintln!("--- log of redis-server ({} lines)\n{}", lines.len(), end.join("\n"));
+        }
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Finds the server; panics with what to do where there is none.
@@ -173,34 +210,14 @@ fn program() -> PathBuf {
     path
 }
 
-/// Makes a folder with the file of users.
-fn new_folder() -> PathBuf {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let count = MADE.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("rollcall-redis-{}-{count}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder for the server can be made");
-
-    let users = fs::read_to_string(root().join("deploy/redis/users.acl")).expect("the users are in the tree");
-    assert!(users.contains(DEPLOYED), "expected {DEPLOYED:?} in deploy/redis/users.acl");
-    let users = users.replace(DEPLOYED, TESTED) + OPERATOR;
-    fs::write(folder.join("users.acl"), users).expect("the users can be written");
-    folder
-}
-
 /// Finds a port that is free at the moment.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
     listener.local_addr().expect("a listener has an address").port()
 }
 
-/// Returns the end of the server's log.
-fn log(folder: &Path) -> String {
-    let text = fs::read(folder.join("log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(50)..].join("\n")
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+/// Finds the root of the tree.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the package is two folders below the root")
 }

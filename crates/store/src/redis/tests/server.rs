@@ -26,13 +26,14 @@ use crate::{
 /// How long anything that ought to happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Options with which a store soon gives a silent server up.
+/// Options with which a store soon gives a silent server up. A busy machine may be as silent.
 fn impatient() -> Options {
-    Options {
-        response_timeout: Duration::from_millis(100),
-        backoff_max: Duration::from_millis(200),
-        ..options()
-    }
+    Options { response_timeout: Duration::from_millis(300), ..hasty() }
+}
+
+/// Options with which a store soon connects again.
+fn hasty() -> Options {
+    Options { backoff_max: Duration::from_millis(200), ..options() }
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn a_silent_server_is_given_up_and_found_again() {
     let store = Served::on(RedisServer::start(), impatient()).await;
 
     store.server.pause();
-    for _ in 0..10 {
+    for _ in 0..2 * impatient().timeouts_before_rebuild {
         let reply = tokio::time::timeout(PATIENCE, store.now()).await.expect("every wait is bounded");
         assert!(matches!(reply, Err(Error::Unavailable(_))), "{reply:?}");
     }
@@ -96,16 +97,17 @@ async fn a_connection_whose_peer_is_gone_without_a_word_is_given_up() {
     let proxy = Proxy::start(server.port()).await;
     let url = server.url().replace(&server.port().to_string(), &proxy.port.to_string());
     let store = RedisStore::connect(&url, impatient()).await.unwrap();
-    store.now().await.unwrap();
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+    let accepted = proxy.accepted.load(Ordering::SeqCst);
 
     proxy.swallow();
     for _ in 0..impatient().timeouts_before_rebuild {
-        assert_eq!(proxy.accepted.load(Ordering::SeqCst), 1, "one late reply is no reason to connect anew");
+        assert_eq!(proxy.accepted.load(Ordering::SeqCst), accepted, "one late reply is no reason to dial");
         store.now().await.unwrap_err();
     }
 
     eventually("another connection is made", async || store.now().await.is_ok()).await;
-    assert_eq!(proxy.accepted.load(Ordering::SeqCst), 2);
+    assert!(proxy.accepted.load(Ordering::SeqCst) > accepted);
 }
 
 #[tokio::test]
@@ -119,7 +121,7 @@ async fn closed_connections_are_built_anew() {
 
 #[tokio::test]
 async fn a_server_that_becomes_a_replica_is_left_until_it_is_a_master_again() {
-    let store = Served::on(RedisServer::start(), impatient()).await;
+    let store = Served::on(RedisServer::start(), hasty()).await;
     let first = committed(&store, put(key("a"), None, "one")).await;
 
     store.server.operate(&["REPLICAOF", "127.0.0.1", "1"]);
@@ -163,7 +165,7 @@ async fn a_full_server_refuses_a_commit_whole_and_recovers() {
 // FAULT 28
 #[tokio::test]
 async fn a_server_that_comes_back_with_another_number_of_partitions_is_not_used() {
-    let store = Served::on(RedisServer::start(), impatient()).await;
+    let store = Served::on(RedisServer::start(), hasty()).await;
 
     store.server.operate(&["SET", "{p0000}partitions", "8"]);
     store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
