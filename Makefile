@@ -15,7 +15,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install the pinned tools under .tools/ (nothing else is touched)
@@ -37,9 +37,14 @@ build: ## Build the binaries
 # Binaries and tests are built at once: alone, the binaries would be built without the features that tests add
 # to shared dependencies, and then again with them.
 .PHONY: test
-test: ## Run all tests
+test: setup ## Run all tests
 	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --lib --bins --tests --examples
 	@$(STEP) "test: all packages" scripts/test --workspace
+
+.PHONY: test-redis
+test-redis: setup ## Run the tests of the store on Debian's Redis too
+	@server=$$(scripts/setup-redis) && ROLLCALL_REDIS_SERVER=$$server \
+	    $(STEP) "test: the store on $$server" scripts/test --package rollcall-store
 
 .PHONY: verify
 verify: setup ## Check format, lints, docs, dependencies, contracts and architecture

@@ -2,11 +2,12 @@
 //! a test of each. The claims know nothing of an engine and do not depend on the time it is.
 //!
 //! Compiled for this crate's tests, and for those of others with the feature `contract`. Each claim gets a
-//! store of its own that is empty and has two partitions at least. [`model`] is for property tests: any run of
-//! commands against a small reference.
+//! store of its own that is empty and has two partitions at least. [`model`] and [`twins`] are for property tests:
+//! any run of commands against a small reference, and against another store.
 
 #![expect(missing_docs, reason = "the name of a claim says what it checks")]
 
+pub mod commands;
 pub mod commits;
 pub mod concurrency;
 pub mod due;
@@ -17,6 +18,7 @@ pub mod model;
 pub mod outbox;
 mod tested;
 pub mod timers;
+pub mod twins;
 pub mod versions;
 
 pub use tested::{State, Tested};

@@ -15,9 +15,17 @@ impl Partitions {
     /// The default of the embedded store.
     pub const EMBEDDED: Self = Self(16);
 
+    /// The default of a store on Redis.
+    pub const REDIS: Self = Self(256);
+
     /// Makes a count; `None` for 0.
     pub fn new(count: u16) -> Option<Self> {
         (count > 0).then_some(Self(count))
+    }
+
+    /// Returns the count.
+    pub fn count(self) -> u16 {
+        self.0
     }
 
     /// Lists all partitions.

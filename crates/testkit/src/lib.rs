@@ -1,1 +1,5 @@
-//! What tests of any crate share: a settable clock, builders.
+//! What tests of any crate share: a settable clock, builders, real servers.
+
+mod redis;
+
+pub use redis::RedisServer;

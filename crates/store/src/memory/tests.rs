@@ -11,8 +11,9 @@ use rollcall_domain::{status::RecordVersion, time::Timestamp};
 use super::*;
 use crate::contract::{
     Tested,
+    commands::strategy::commands,
     given::{delete, key, put, tell},
-    model::{self, strategy::commands},
+    model,
 };
 
 mod contract {

@@ -1,0 +1,176 @@
+//! Random commands, for property tests, and the users and timers that they speak of.
+
+use bytes::Bytes;
+use rollcall_domain::{
+    id::{BootId, SessionId, UserId},
+    status::RecordVersion,
+};
+
+use super::{
+    Tested,
+    given::{self, app},
+};
+use crate::{
+    partition::Partition,
+    port::{Commit, Key, Timer, TimerChange, TimerId, Write},
+};
+
+/// How many users commands speak of, from 0; the last one is in another partition than the others.
+pub const USERS: usize = 4;
+
+/// How many sessions each user has, from 0; they are of two boots.
+pub const SESSIONS: u64 = 4;
+
+/// One call to a store. Deadlines are offsets for [`given::at`].
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A commit of a user.
+    Commit(Change),
+    /// A touch in the partition of a user.
+    Touch {
+        /// Whose timers.
+        user: usize,
+        /// Sessions and deadlines.
+        timers: Vec<(u64, u64)>,
+    },
+    /// Entries of a user's partition are published, known or not.
+    Publish {
+        /// Whose partition.
+        user: usize,
+        /// The entries.
+        sequences: Vec<u64>,
+    },
+}
+
+/// What a commit is to change.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Whose record.
+    pub user: usize,
+    /// The version that is said to be expected.
+    pub expected: Expected,
+    /// Whether the record is deleted.
+    pub delete: bool,
+    /// Whether the status is new.
+    pub new_status: bool,
+    /// Whether there is an outbox entry.
+    pub told: bool,
+    /// Sessions and their deadlines; `None` removes the timer.
+    pub timers: Vec<(u64, Option<u64>)>,
+    /// Sessions and the latest deadlines that pass.
+    pub guards: Vec<(u64, u64)>,
+}
+
+/// The expected version of a commit.
+#[derive(Debug, Clone, Copy)]
+pub enum Expected {
+    /// The version that the record has, or none.
+    Held,
+    /// A version that it does not have.
+    Other,
+    /// None.
+    Absent,
+}
+
+/// The users of a store that commands speak of.
+pub(super) struct Cast {
+    pub(super) users: Vec<UserId>,
+    /// The partition of each user.
+    pub(super) partitions: Vec<Partition>,
+}
+
+impl Cast {
+    pub(super) fn new(store: &Tested) -> Self {
+        let mut users = store.neighbours::<{ USERS - 1 }>().to_vec();
+        users.push(store.stranger());
+        Self { partitions: users.iter().map(|user| store.partition_of(key(*user))).collect(), users }
+    }
+
+    /// Names the records of all users.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.users.iter().copied().map(key).collect()
+    }
+
+    /// Makes the commit of the n-th command, where the user's record has the version `held`.
+    pub(super) fn commit(&self, change: &Change, held: Option<RecordVersion>, n: usize) -> Commit {
+        let timer = |session, offset| self.timer(change.user, session, offset);
+        let timers = change.timers.iter().map(|(session, offset)| match offset {
+            Some(offset) => TimerChange::Set(timer(*session, *offset)),
+            None => TimerChange::Remove(timer(*session, 0).id),
+        });
+        Commit {
+            key: key(self.users[change.user]),
+            expected: match change.expected {
+                Expected::Held => held,
+                Expected::Other => Some(RecordVersion(held.map_or(1, |version| version.0 - 1))),
+                Expected::Absent => None,
+            },
+            write: if change.delete { Write::Delete } else { Write::Put(Bytes::from(format!("value {n}"))) },
+            new_status: change.new_status,
+            timers: timers.collect(),
+            guards: change.guards.iter().map(|(session, offset)| timer(*session, *offset)).collect(),
+            entry: change.told.then(|| Bytes::from(format!("entry {n}"))),
+        }
+    }
+
+    /// Makes the timers of a touch.
+    pub(super) fn timers(&self, user: usize, timers: &[(u64, u64)]) -> Vec<Timer> {
+        timers.iter().map(|(session, offset)| self.timer(user, *session, *offset)).collect()
+    }
+
+    fn timer(&self, user: usize, session: u64, offset: u64) -> Timer {
+        let session = SessionId { boot: BOOTS[usize::from(session % 2 == 1)], counter: 1 + session / 2 };
+        let id = TimerId { app: app(1), user: self.users[user], session };
+        Timer { deadline: given::at(offset), id }
+    }
+}
+
+/// The boots of all sessions.
+pub(super) const BOOTS: [BootId; 2] = [BootId(100), BootId(101)];
+
+/// Names the record of a user.
+pub(super) fn key(user: UserId) -> Key {
+    Key::User(app(1), user)
+}
+
+#[cfg(test)]
+pub(crate) mod strategy {
+    //! Runs of commands, as proptest makes and shrinks them.
+
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::{Change, Command, Expected, SESSIONS, USERS};
+
+    /// Deadlines lie close together, so that ties and equal guards are common.
+    const OFFSETS: u64 = 6;
+
+    /// Makes runs of 1 to 40 commands.
+    pub(crate) fn commands() -> impl Strategy<Value = Vec<Command>> {
+        vec(command(), 1..=40)
+    }
+
+    fn command() -> impl Strategy<Value = Command> {
+        let touched = vec((0..SESSIONS, 0..OFFSETS), 0..4);
+        let touch = (0..USERS, touched).prop_map(|(user, timers)| Command::Touch { user, timers });
+        let publish = (0..USERS, vec(0..12_u64, 0..4))
+            .prop_map(|(user, sequences)| Command::Publish { user, sequences });
+        prop_oneof![5 => change().prop_map(Command::Commit), 2 => touch, 1 => publish]
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let expected =
+            prop_oneof![6 => Just(Expected::Held), 1 => Just(Expected::Other), 1 => Just(Expected::Absent)];
+        let timers = vec((0..SESSIONS, option::of(0..OFFSETS)), 0..4);
+        let guards = vec((0..SESSIONS, 0..OFFSETS), 0..2);
+        (0..USERS, expected, prop::bool::weighted(0.2), any::<bool>(), any::<bool>(), timers, guards)
+            .prop_map(|(user, expected, delete, new_status, told, timers, guards)| Change {
+                user,
+                expected,
+                delete,
+                new_status,
+                told,
+                timers,
+                guards,
+            })
+    }
+}

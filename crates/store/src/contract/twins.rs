@@ -1,0 +1,156 @@
+//! Two stores given the same commands, for property tests: every reply of one is the reply of the other.
+//!
+//! Versions are times and differ. Each is compared by the number of the command that it was given in, which
+//! must be the same in both stores; times are not compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollcall_domain::status::RecordVersion;
+
+use super::{
+    Tested,
+    commands::{BOOTS, Cast, Command, key},
+    given::FAR,
+};
+use crate::port::{Entry, EntryHead, Key, Outcome, Timer, TimerId};
+
+/// Plays the commands to both stores, and compares what they reply, and all that can be read after each.
+pub async fn agree(one: Tested, other: Tested, commands: &[Command]) {
+    let (mut one, mut other) = (Twin::new(one), Twin::new(other));
+    assert_eq!(one.cast.partitions, other.cast.partitions, "the stores have as many partitions");
+    for (n, command) in commands.iter().enumerate() {
+        assert_eq!(one.play(command, n).await, other.play(command, n).await, "command {n}: {command:?}");
+        assert_eq!(one.read().await, other.read().await, "after command {n}: {command:?}");
+    }
+}
+
+struct Twin {
+    store: Tested,
+    cast: Cast,
+    held: BTreeMap<Key, RecordVersion>,
+    /// The command that each version was given in.
+    origins: BTreeMap<u64, usize>,
+}
+
+/// The command that a version was given in; `None` for version 0.
+type Origin = Option<usize>;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reply {
+    Committed { record: Origin, status: Origin, entry: Option<Told> },
+    Conflict,
+    Guarded,
+    Missing(Vec<TimerId>),
+    Published,
+}
+
+/// An outbox entry.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    sequence: u64,
+    sequence_in_head: u64,
+    record: Origin,
+    status: Origin,
+    previous_status: Origin,
+    body: Vec<u8>,
+}
+
+/// All that can be read.
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    records: Vec<Option<(Origin, Origin, Vec<u8>)>>,
+    timers: Vec<BTreeSet<Timer>>,
+    entries: Vec<Vec<Told>>,
+    heads: Vec<u64>,
+}
+
+impl Twin {
+    fn new(store: Tested) -> Self {
+        Self { cast: Cast::new(&store), store, held: BTreeMap::new(), origins: BTreeMap::new() }
+    }
+
+    async fn play(&mut self, command: &Command, n: usize) -> Reply {
+        match command {
+            Command::Commit(change) => {
+                let key = key(self.cast.users[change.user]);
+                let commit = self.cast.commit(change, self.held.get(&key).copied(), n);
+                match self.store.outcome(commit).await {
+                    Outcome::Conflict => Reply::Conflict,
+                    Outcome::Guarded => Reply::Guarded,
+                    Outcome::Committed(committed) => {
+                        self.origins.insert(committed.record.0, n);
+                        if change.delete {
+                            self.held.remove(&key);
+                        } else {
+                            self.held.insert(key, committed.record);
+                        }
+                        Reply::Committed {
+                            record: self.origin(committed.record.0),
+                            status: self.origin(committed.status.0),
+                            entry: committed.entry.as_ref().map(|entry| self.told(entry)),
+                        }
+                    }
+                }
+            }
+            Command::Touch { user, timers } => {
+                let timers = self.cast.timers(*user, timers);
+                let missing = self.store.touch(self.cast.partitions[*user], &timers).await;
+                Reply::Missing(missing.expect("the store touches"))
+            }
+            Command::Publish { user, sequences } => {
+                let published = self.store.published(self.cast.partitions[*user], sequences).await;
+                published.expect("the store forgets entries");
+                Reply::Published
+            }
+        }
+    }
+
+    async fn read(&self) -> Read {
+        let records = self.store.get(&self.cast.keys()).await.expect("the store reads");
+        let records = records.into_iter().map(|record| {
+            record.map(|record| {
+                (self.origin(record.version.0), self.origin(record.status.0), record.value.to_vec())
+            })
+        });
+        let mut read = Read {
+            records: records.collect(),
+            timers: Vec::new(),
+            entries: Vec::new(),
+            heads: self.store.heads().await.expect("the store tells heads"),
+        };
+        for partition in self.cast.partitions.iter().copied().collect::<BTreeSet<_>>() {
+            for boot in BOOTS {
+                let timers = self.store.due(partition, boot, FAR, None, usize::MAX).await;
+                let timers = timers.expect("the store lists timers");
+                assert!(timers.is_sorted_by_key(|timer| timer.deadline), "{timers:?}");
+                read.timers.push(timers.into_iter().collect());
+            }
+            let entries = self.store.unpublished(partition, usize::MAX).await;
+            let entries = entries.expect("the store lists entries");
+            read.entries.push(entries.iter().map(|entry| self.told(entry)).collect());
+        }
+        read
+    }
+
+    fn told(&self, entry: &Entry) -> Told {
+        let (head, body) = entry.bytes.split_at(EntryHead::LENGTH);
+        let field = |n: usize| {
+            let bytes = head[9 * n + 1..9 * n + 9].try_into().expect("a field has eight bytes");
+            u64::from_le_bytes(bytes)
+        };
+        Told {
+            sequence: entry.sequence,
+            sequence_in_head: field(0),
+            record: self.origin(field(1)),
+            status: self.origin(field(2)),
+            previous_status: self.origin(field(3)),
+            body: body.to_vec(),
+        }
+    }
+
+    fn origin(&self, version: u64) -> Origin {
+        let origin = self.origins.get(&version).copied();
+        assert_eq!(origin.is_some(), version != 0, "version {version} was never given");
+        origin
+    }
+}

@@ -1,0 +1,158 @@
+//! The names of keys and of timers in Redis.
+//!
+//! Every key begins with the hash tag of its partition, so that all that one commit touches is in one slot of a
+//! Redis Cluster, and one pattern grants the whole store. A user id may hold any printable byte: it stands last,
+//! behind its length.
+//!
+//! | key | type | what it holds |
+//! |---|---|---|
+//! | `{p0012}u:1:5:alice` | string | record of a user: record and status version, 8 bytes each, and the value |
+//! | `{p0012}s:1:5:alice` | string | record of a subscription list, in the same form |
+//! | `{p0012}a:1` | string | record of an app, in the same form |
+//! | `{p0012}timers:b007` | sorted set | timers of one boot's sessions; the score is the deadline in µs |
+//! | `{p0012}floor` | string | greatest version that a deleted record of the partition had |
+//! | `{p0012}sequence` | string | sequence of the last outbox entry |
+//! | `{p0012}outbox` | stream | unpublished entries; the id is `<sequence>-0` |
+//! | `{p0000}partitions` | string | the number of partitions, which never changes |
+
+use std::fmt;
+
+use rollcall_domain::{
+    id::{AppId, BootId, SessionId, UserId},
+    time::Timestamp,
+};
+
+use crate::{
+    partition::Partition,
+    port::{Key, Timer, TimerId},
+};
+
+/// Holds the number of partitions.
+pub(super) const PARTITIONS: &str = "{p0000}partitions";
+
+/// The latest deadline that is told from others: scores are doubles, exact up to 2⁵³ µs, the year 2255. A later
+/// deadline is kept as this one.
+const LATEST: u64 = 1 << 53;
+
+/// Names a record.
+pub(super) fn record(partition: Partition, key: &Key) -> String {
+    match key {
+        Key::User(app, user) => tagged(partition, format_args!("u:{app}:{}", Prefixed(user))),
+        Key::Subscriptions(app, user) => tagged(partition, format_args!("s:{app}:{}", Prefixed(user))),
+        Key::App(app) => tagged(partition, format_args!("a:{app}")),
+    }
+}
+
+/// Names the timers of a boot's sessions.
+pub(super) fn timers(partition: Partition, boot: BootId) -> String {
+    tagged(partition, format_args!("timers:{:x}", boot.0))
+}
+
+/// Names the greatest version of the deleted records.
+pub(super) fn floor(partition: Partition) -> String {
+    tagged(partition, format_args!("floor"))
+}
+
+/// Names the sequence of the last outbox entry.
+pub(super) fn sequence(partition: Partition) -> String {
+    tagged(partition, format_args!("sequence"))
+}
+
+/// Names the outbox.
+pub(super) fn outbox(partition: Partition) -> String {
+    tagged(partition, format_args!("outbox"))
+}
+
+/// Names a timer among those of its boot: app, counter of the session, user.
+pub(super) fn member(id: &TimerId) -> String {
+    format!("{}:{}:{}", id.app, id.session.counter, Prefixed(&id.user))
+}
+
+/// Returns the score of a deadline.
+pub(super) fn score(deadline: Timestamp) -> u64 {
+    deadline.0.min(LATEST)
+}
+
+/// Reads a timer of a boot; `None` if it is not one of ours.
+pub(super) fn timer(boot: BootId, member: &str, score: f64) -> Option<Timer> {
+    let (app, rest) = member.split_once(':')?;
+    let (counter, rest) = rest.split_once(':')?;
+    let (length, user) = rest.split_once(':')?;
+    let user = UserId::new(user).ok().filter(|user| length.parse() == Ok(user.as_str().len()))?;
+    let app = AppId::new(app.parse().ok()?).ok()?;
+    let session = SessionId { boot, counter: counter.parse().ok()? };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number up to 2⁵³")]
+    let deadline = Timestamp(score as u64);
+    Some(Timer { deadline, id: TimerId { app, user, session } })
+}
+
+fn tagged(partition: Partition, rest: fmt::Arguments<'_>) -> String {
+    format!("{{p{:04}}}{rest}", partition.0)
+}
+
+/// A user id behind its length.
+struct Prefixed<'a>(&'a UserId);
+
+impl fmt::Display for Prefixed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.as_str().len(), self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(id: u32) -> AppId {
+        AppId::new(id).unwrap()
+    }
+
+    fn user(id: &str) -> UserId {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn keys_are_those_of_the_table_in_every_release() {
+        let partition = Partition(12);
+        assert_eq!(record(partition, &Key::User(app(1), user("alice"))), "{p0012}u:1:5:alice");
+        assert_eq!(record(partition, &Key::Subscriptions(app(1), user("alice"))), "{p0012}s:1:5:alice");
+        assert_eq!(record(partition, &Key::App(app(1))), "{p0012}a:1");
+        assert_eq!(timers(partition, BootId(0xb007)), "{p0012}timers:b007");
+        assert_eq!(floor(partition), "{p0012}floor");
+        assert_eq!(sequence(partition), "{p0012}sequence");
+        assert_eq!(outbox(partition), "{p0012}outbox");
+        assert_eq!(outbox(Partition(u16::MAX)), "{p65535}outbox");
+    }
+
+    #[test]
+    fn the_hash_tag_is_that_of_the_partition_whatever_the_user_is_called() {
+        for id in ["}", "{x}", "{}", "a}b{c"] {
+            let name = record(Partition(7), &Key::User(app(1), user(id)));
+            assert_eq!(name.split_once('}').unwrap().0, "{p0007");
+        }
+    }
+
+    #[test]
+    fn a_timer_is_read_as_it_was_named() {
+        for id in ["a", "1:2:3:x", ":", "1:1:a", " ", &"~".repeat(32)] {
+            let session = SessionId { boot: BootId(u64::MAX), counter: u64::MAX };
+            let id = TimerId { app: app(u32::MAX), user: user(id), session };
+            let deadline = Timestamp(1_767_225_600_123_456);
+            let read = timer(id.session.boot, &member(&id), 1_767_225_600_123_456.0);
+            assert_eq!(read, Some(Timer { deadline, id }));
+        }
+    }
+
+    #[test]
+    fn what_is_no_timer_of_ours_is_not_read() {
+        for member in ["", "1", "1:1", "1:1:1", "0:1:1:a", "1:x:1:a", "1:1:2:a", "1:1:0:", "1:1:1:\u{e9}"] {
+            assert_eq!(timer(BootId(1), member, 1.0), None, "{member:?}");
+        }
+    }
+
+    #[test]
+    fn scores_are_exact_until_the_year_2255() {
+        assert_eq!(score(Timestamp(LATEST - 1)), LATEST - 1);
+        assert_eq!(score(Timestamp(u64::MAX)), LATEST);
+    }
+}

@@ -1,0 +1,16 @@
+//! The store on real servers: what every store must do, and what a server may do to it.
+
+mod budget;
+mod differential;
+mod given;
+mod open;
+mod server;
+mod versions;
+
+mod contract {
+    //! The suite.
+
+    use super::given::Served;
+
+    crate::store_contract!(Served::start().await);
+}

@@ -1,0 +1,124 @@
+//! What a user and a list cost the server, against the budget of the design.
+//!
+//! The server's own count of all its memory is taken, before and after: unlike `MEMORY USAGE`, which is printed
+//! for comparison, it includes the tables of keys.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rollcall_domain::id::{BootId, SessionId, UserId};
+use tokio::task::JoinSet;
+
+use super::given::Served;
+use crate::{
+    contract::given::{app, at, put, user},
+    port::{Commit, Key, Outcome, Store as _, Timer, TimerChange, TimerId, Write},
+    redis::keys,
+};
+
+/// How many users are measured: beyond a thousand for each set of timers, so that these have the form, and the
+/// cost, of large ones.
+const USERS: usize = 20_000;
+
+/// The bytes of a user's record: one session (boot 9, counter 4, platform 2, device named by a UUID 38, order 9,
+/// frame 2), and a custom status of 20 bytes behind two.
+const USER_RECORD: usize = 64 + 22;
+
+/// How many lists are measured, and how many entries they have: 1 to the greatest number, each as often.
+const LISTS: usize = 4_000;
+const ENTRIES: usize = 200;
+
+/// The bytes of an entry: an id of 10 bytes behind two.
+const ENTRY: usize = 12;
+
+/// Bytes for an online user: record and timer.
+const USER_BUDGET: usize = 350;
+
+/// Bytes for a packed list, and more for each entry.
+const LIST_BUDGET: usize = 170;
+const ENTRY_BUDGET: usize = 13;
+
+#[tokio::test]
+async fn an_online_user_costs_no_more_than_its_budget() {
+    let store = Arc::new(Served::start().await);
+    let before = used(&store);
+
+    commit_all(&store, (0..USERS).map(online)).await;
+
+    let cost = (used(&store) - before) / USERS;
+    let key = Key::User(app(1), named(0));
+    let partition = key.partition(store.partitions());
+    let (record, timers) = (keys::record(partition, &key), keys::timers(partition, BOOT));
+    let count: usize = store.server.operate(&["ZCARD", &timers]).parse().unwrap();
+    let timer = usage(&store, &timers) / count;
+    println!("an online user costs {cost} bytes; record {}, timer {timer}", usage(&store, &record));
+    assert!(cost <= USER_BUDGET, "an online user costs {cost} bytes, at most {USER_BUDGET} are allowed");
+}
+
+#[tokio::test]
+async fn a_packed_list_costs_no_more_than_its_budget() {
+    let store = Arc::new(Served::start().await);
+    let before = used(&store);
+
+    commit_all(&store, (0..LISTS).map(list)).await;
+
+    let cost = (used(&store) - before) / LISTS;
+    let budget = LIST_BUDGET + ENTRY_BUDGET * (1 + ENTRIES) / 2;
+    let longest = Key::Subscriptions(app(1), named(ENTRIES - 1));
+    let longest = usage(&store, &keys::record(longest.partition(store.partitions()), &longest));
+    println!("a list costs {cost} bytes on average of 1 to {ENTRIES} entries; the longest {longest}");
+    assert!(cost <= budget, "a list costs {cost} bytes on average, at most {budget} are allowed");
+}
+
+/// The boot of all sessions.
+const BOOT: BootId = BootId(0x1234_5678_9abc_def0);
+
+fn online(n: usize) -> Commit {
+    let user = named(n);
+    let session = SessionId { boot: BOOT, counter: n as u64 + 1 };
+    let timer = Timer { deadline: at(n as u64 * 977), id: TimerId { app: app(1), user, session } };
+    Commit { timers: vec![TimerChange::Set(timer)], ..write(Key::User(app(1), user), USER_RECORD) }
+}
+
+fn list(n: usize) -> Commit {
+    write(Key::Subscriptions(app(1), named(n)), (1 + n % ENTRIES) * ENTRY)
+}
+
+fn write(key: Key, length: usize) -> Commit {
+    Commit { write: Write::Put(Bytes::from(vec![7; length])), ..put(key, None, "") }
+}
+
+/// Names a user with 10 bytes.
+fn named(n: usize) -> UserId {
+    user(&format!("user{n:06}"))
+}
+
+async fn commit_all(store: &Arc<Served>, commits: impl Iterator<Item = Commit>) {
+    let mut running = JoinSet::new();
+    for commit in commits {
+        let store = Arc::clone(store);
+        running.spawn(async move { store.commit(commit).await });
+        if running.len() >= 200 {
+            let done = running.join_next().await;
+            assert!(matches!(done, Some(Ok(Ok(Outcome::Committed(_))))), "expected a commit, found {done:?}");
+        }
+    }
+    for done in running.join_all().await {
+        assert!(matches!(done, Ok(Outcome::Committed(_))), "expected a commit, found {done:?}");
+    }
+}
+
+/// Asks the server what a key costs.
+fn usage(store: &Served, key: &str) -> usize {
+    store.server.operate(&["MEMORY", "USAGE", key, "SAMPLES", "0"]).parse().expect("the key is there")
+}
+
+/// Reads how many bytes the server has allocated for data and what serves it.
+fn used(store: &Served) -> usize {
+    let stats = store.server.operate(&["INFO", "memory"]);
+    let field = |name: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|number| number.trim().parse::<usize>().ok()).expect("the server tells its memory")
+    };
+    field("used_memory:") - field("mem_clients_normal:")
+}

@@ -1,0 +1,283 @@
+//! What happens to a server while the store is open.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rollcall_testkit::RedisServer;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use super::given::{Served, options};
+use crate::{
+    RedisStore,
+    contract::given::{BOOT, FAR, arm, at, key, put, tell, timer, user},
+    port::{Commit, Committed, Error, Outcome, Store as _, Timer, TimerChange},
+    redis::Options,
+};
+
+/// How long anything that ought to happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Options with which a store soon gives a silent server up. A busy machine may be as silent.
+fn impatient() -> Options {
+    Options { response_timeout: Duration::from_millis(300), ..hasty() }
+}
+
+/// Options with which a store soon connects again.
+fn hasty() -> Options {
+    Options { backoff_max: Duration::from_millis(200), ..options() }
+}
+
+#[tokio::test]
+async fn flushed_scripts_are_loaded_again() {
+    let store = Served::start().await;
+    let first = committed(&store, tell(key("a"), None, "one")).await;
+
+    store.server.operate(&["SCRIPT", "FLUSH"]);
+    let second = committed(&store, tell(key("a"), Some(first.record), "two")).await;
+
+    assert_eq!(second.entry.map(|entry| entry.sequence), Some(2));
+    store.server.operate(&["SCRIPT", "FLUSH"]);
+    let partition = key("a").partition(store.partitions());
+    assert_eq!(store.due(partition, BOOT, FAR, None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_killed_server() {
+    let mut store = Served::on(RedisServer::start_durable(), options()).await;
+    let owner = user("a");
+    let armed = Commit { new_status: true, ..arm(owner, &[timer(owner, 1, 10)]) };
+    let first = committed(&store, armed).await;
+    let second = committed(&store, tell(key("a"), Some(first.record), "two")).await;
+
+    store.server.kill();
+    store.commit(tell(key("a"), Some(second.record), "lost")).await.unwrap_err();
+    store.server.restart();
+
+    eventually("the record is read", async || store.get(&[key("a")]).await.is_ok()).await;
+    let record = store.get(&[key("a")]).await.unwrap().remove(0).unwrap();
+    assert_eq!(
+        (record.version, record.status, &record.value[..]),
+        (second.record, first.status, &b"two"[..])
+    );
+    let partition = key("a").partition(store.partitions());
+    assert_eq!(store.due(partition, BOOT, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
+    assert_eq!(store.unpublished(partition, 10).await.unwrap(), [second.entry.unwrap()]);
+    let third = committed(&store, tell(key("a"), Some(second.record), "three")).await;
+    assert!(third.record > second.record);
+    assert_eq!(third.entry.map(|entry| entry.sequence), Some(2));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_found_again() {
+    let store = Served::on(RedisServer::start(), impatient()).await;
+
+    store.server.pause();
+    for _ in 0..2 * impatient().timeouts_before_rebuild {
+        let reply = tokio::time::timeout(PATIENCE, store.now()).await.expect("every wait is bounded");
+        assert!(matches!(reply, Err(Error::Unavailable(_))), "{reply:?}");
+    }
+    store.server.resume();
+
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+    eventually("the store commits", async || store.commit(put(key("b"), None, "one")).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_peer_is_gone_without_a_word_is_given_up() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let url = server.url().replace(&server.port().to_string(), &proxy.port.to_string());
+    let store = RedisStore::connect(&url, impatient()).await.unwrap();
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+    let accepted = proxy.accepted.load(Ordering::SeqCst);
+
+    proxy.swallow();
+    for _ in 0..impatient().timeouts_before_rebuild {
+        assert_eq!(proxy.accepted.load(Ordering::SeqCst), accepted, "one late reply is no reason to dial");
+        store.now().await.unwrap_err();
+    }
+
+    eventually("another connection is made", async || store.now().await.is_ok()).await;
+    assert!(proxy.accepted.load(Ordering::SeqCst) > accepted);
+}
+
+#[tokio::test]
+async fn closed_connections_are_built_anew() {
+    let store = Served::start().await;
+    for _ in 0..3 {
+        store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
+        eventually("the store answers", async || store.now().await.is_ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_a_replica_is_left_until_it_is_a_master_again() {
+    let store = Served::on(RedisServer::start(), hasty()).await;
+    let first = committed(&store, put(key("a"), None, "one")).await;
+
+    store.server.operate(&["REPLICAOF", "127.0.0.1", "1"]);
+    let refused = store.commit(put(key("a"), Some(first.record), "two")).await.unwrap_err();
+    assert!(refused.to_string().to_lowercase().contains("read"), "{refused}");
+    eventually("reads are refused too", async || {
+        store.now().await.is_err_and(|error| error.to_string().contains("expected a master"))
+    })
+    .await;
+    store.server.operate(&["REPLICAOF", "NO", "ONE"]);
+
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+    committed(&store, put(key("a"), Some(first.record), "two")).await;
+}
+
+// FAULT 13
+#[tokio::test]
+async fn a_full_server_refuses_a_commit_whole_and_recovers() {
+    let store = Served::start().await;
+    let owner = user("a");
+    let first = committed(&store, arm(owner, &[timer(owner, 1, 10)])).await;
+    let timers = vec![TimerChange::Remove(timer(owner, 1, 0).id), TimerChange::Set(timer(owner, 2, 20))];
+    let second = Commit { timers, ..tell(key("a"), Some(first.record), "two") };
+
+    store.server.operate(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = store.commit(second.clone()).await.unwrap_err();
+
+    assert!(refused.to_string().contains("maxmemory"), "{refused}");
+    assert_eq!(store.get(&[key("a")]).await.unwrap().remove(0).unwrap().version, first.record);
+    let partition = key("a").partition(store.partitions());
+    assert_eq!(store.due(partition, BOOT, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
+    assert_eq!(store.heads().await.unwrap().iter().sum::<u64>(), 0);
+    // A connection that is built anew still serves reads.
+    store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+
+    store.server.operate(&["CONFIG", "SET", "maxmemory", "0"]);
+    committed(&store, second).await;
+}
+
+// FAULT 28
+#[tokio::test]
+async fn a_server_that_comes_back_with_another_number_of_partitions_is_not_used() {
+    let store = Served::on(RedisServer::start(), hasty()).await;
+
+    store.server.operate(&["SET", "{p0000}partitions", "8"]);
+    store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
+
+    eventually("the store says why", async || {
+        store.now().await.is_err_and(|error| error.to_string().contains("store has 8 partitions, but 16"))
+    })
+    .await;
+}
+
+// FAULT 19
+#[tokio::test]
+async fn what_is_not_ours_stops_nothing_else() {
+    let store = Served::start().await;
+    let owner = user("a");
+    committed(&store, arm(owner, &[timer(owner, 1, 10), timer(owner, 2, 30)])).await;
+    let partition = key("a").partition(store.partitions());
+    let key_of_timers = format!("{{p{:04}}}timers:{:x}", partition.0, BOOT.0);
+    store.server.operate(&["ZADD", &key_of_timers, &at(20).0.to_string(), "poison"]);
+
+    let due = store.due(partition, BOOT, FAR, None, 10).await.unwrap();
+    assert_eq!(due, [timer(owner, 1, 10), timer(owner, 2, 30)]);
+
+    let name = format!("{{p{:04}}}u:1:1:b", key("b").partition(store.partitions()).0);
+    store.server.operate(&["SET", &name, "short"]);
+    store.get(&[key("b")]).await.unwrap_err();
+    assert!(store.get(&[key("a")]).await.unwrap()[0].is_some());
+    assert_eq!(store.commit(put(key("b"), None, "one")).await.unwrap(), Outcome::Conflict);
+}
+
+#[tokio::test]
+async fn the_oldest_entries_of_a_full_outbox_go_and_are_counted() {
+    let store = Served::on(RedisServer::start(), Options { outbox_max: 3, ..options() }).await;
+    let mut expected = None;
+    for _ in 0..5 {
+        expected = Some(committed(&store, tell(key("a"), expected, "told")).await.record);
+    }
+
+    let partition = key("a").partition(store.partitions());
+    let left = store.unpublished(partition, 10).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(store.dropped_entries(), 2);
+    assert_eq!(store.heads().await.unwrap()[usize::from(partition.0)], 5);
+}
+
+#[tokio::test]
+async fn a_deadline_without_end_is_far_away() {
+    let store = Served::start().await;
+    let owner = user("a");
+    let endless = Timer { deadline: rollcall_domain::time::Timestamp(u64::MAX), ..timer(owner, 1, 0) };
+    let first = committed(&store, arm(owner, &[endless])).await;
+
+    let guarded = Commit { guards: vec![timer(owner, 1, 10)], ..put(key("a"), Some(first.record), "two") };
+    assert_eq!(store.commit(guarded).await.unwrap(), Outcome::Guarded);
+    let passed = Commit { guards: vec![endless], ..put(key("a"), Some(first.record), "two") };
+    committed(&store, passed).await;
+}
+
+/// Forwards connections to a port, until it is told to swallow what those say that it has.
+struct Proxy {
+    port: u16,
+    accepted: Arc<AtomicUsize>,
+    swallowed: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (accepted, swallowed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let proxy = Self { port, accepted: Arc::clone(&accepted), swallowed: Arc::clone(&swallowed) };
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let number = accepted.fetch_add(1, Ordering::SeqCst);
+                let swallowed = Arc::clone(&swallowed);
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
+                    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                        (client.split(), server.split());
+                    let up = async {
+                        let mut bytes = [0; 4096];
+                        while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
+                            if number >= swallowed.load(Ordering::SeqCst) {
+                                to_server.write_all(&bytes[..length]).await.unwrap();
+                            }
+                        }
+                    };
+                    let _ = tokio::join!(up, tokio::io::copy(&mut from_server, &mut to_client));
+                });
+            }
+        });
+        proxy
+    }
+
+    fn swallow(&self) {
+        self.swallowed.store(self.accepted.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+async fn committed(store: &Served, commit: Commit) -> Committed {
+    match store.commit(commit).await {
+        Ok(Outcome::Committed(committed)) => committed,
+        other => panic!("expected a commit, found {other:?}"),
+    }
+}
+
+/// Asks again and again until the answer is true.
+async fn eventually(what: &str, probe: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !probe().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain: {what}"));
+}
