@@ -1,7 +1,7 @@
 //! The gateway: client connections, watchers, last shown statuses.
 //!
 //! Clients speak frames over a WebSocket (`edge`, `connection`, `codec`). What connections share is the
-//! [`hub`]: who is here, who watches whom, the last shown status of each. Changes come from a notifier
+//! `hub`: who is here, who watches whom, the last shown status of each. Changes come from a notifier
 //! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`), and presence is told
 //! who was heard (`reports`). Nothing here decides what a status is; nothing here is kept when it stops.
 //!

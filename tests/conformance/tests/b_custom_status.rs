@@ -138,8 +138,14 @@ async fn an_sdk_that_comes_back_raises_one_callback_for_the_text_that_is_gone() 
     bob.set_self_status(Some("in a call")).await.unwrap();
     recorder.wait_status("bob", says("in a call")).await;
     let mark = recorder.mark();
+    let mut alice = app.session("alice", "d").await;
 
-    proxy.cut();
+    // Who is back before the loss is known never left ONLINE, and keeps the text.
+    proxy.down();
+    while !offline(&alice.status_of("bob").await) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    proxy.up();
 
     recorder.wait_for("the second connection", |heard| connections(heard) == 2).await;
     let back = recorder.wait_status("bob", says("")).await;
