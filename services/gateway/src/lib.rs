@@ -17,6 +17,7 @@ mod error;
 mod hub;
 mod interest;
 mod link;
+mod process;
 mod reports;
 mod service;
 
@@ -26,7 +27,7 @@ use rollcall_domain::id::{BootId, SessionId};
 use rollcall_runtime::clock::Clock;
 
 use self::{backend::Backend, hub::Hub};
-pub use self::{config::Config, error::Error, service::Service};
+pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
 
 /// What the parts of a gateway share.
 #[derive(Debug)]

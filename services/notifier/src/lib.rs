@@ -10,10 +10,12 @@ mod event;
 mod grpc;
 mod interest;
 mod mailbox;
+mod process;
 mod router;
 mod service;
 mod slots;
 
 pub use config::Config;
 pub use error::Error;
+pub use process::ProcessConfig;
 pub use service::Service;

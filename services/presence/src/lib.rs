@@ -10,6 +10,7 @@ mod boots;
 mod config;
 mod error;
 mod grpc;
+mod process;
 mod reports;
 mod service;
 mod sessions;
@@ -21,4 +22,5 @@ mod fixture;
 
 pub use config::Config;
 pub use error::Error;
+pub use process::ProcessConfig;
 pub use service::Service;

@@ -1,7 +1,8 @@
-//! The configuration of the one process: a section for each service, and one for logs.
+//! The configuration of the one process: a section for each service, for each engine, and for logs.
 
 use std::net::SocketAddr;
 
+use rollcall_process::engines::{BusConfig, StoreConfig};
 use rollcall_runtime::{
     config::{self, Profile, Validate, faults_of},
     telemetry,
@@ -25,6 +26,10 @@ pub struct Config {
     pub subscription: rollcall_subscription::Config,
     /// The notifier.
     pub notifier: rollcall_notifier::Config,
+    /// The store.
+    pub store: StoreConfig,
+    /// The bus.
+    pub bus: BusConfig,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -38,6 +43,8 @@ impl Config {
             presence: rollcall_presence::Config::profile(profile),
             subscription: rollcall_subscription::Config::profile(profile),
             notifier: rollcall_notifier::Config::profile(profile),
+            store: StoreConfig::default(),
+            bus: BusConfig::default(),
             log: telemetry::Config::default(),
         };
         config.gateway.listen = own(7700);
@@ -50,8 +57,9 @@ impl Config {
 
     /// Loads it as the command line says.
     pub(crate) fn load(args: &Args) -> Result<Self, Error> {
-        config::load(&Self::profile(args.profile), args.config.as_deref(), args.flags())
-            .map_err(Error::Config)
+        let Args { shared, .. } = args;
+        config::load(&Self::profile(shared.profile), shared.config.as_deref(), args.flags())
+            .map_err(|error| rollcall_process::Error::Config(error).into())
     }
 
     /// Tells the gateway the URLs of the other services.
@@ -79,6 +87,15 @@ impl Config {
         .map(|(name, url)| format!("gateway.{name}: {url:?}, expected none, for rollcall runs its own"))
     }
 
+    /// Finds a store that lives here with a bus that does not, or the other way round: others on that bus would
+    /// hear of states that they cannot read.
+    fn unequal_engines(&self) -> Option<String> {
+        (self.store.is_memory() != self.bus.is_memory()).then(|| {
+            let (store, bus) = (&self.store.url, &self.bus.url);
+            format!("bus.url: {bus} with store.url {store}, expected both in memory or neither")
+        })
+    }
+
     /// Finds an expiry that a gateway and presence do not agree on.
     fn unequal_expiry(&self) -> Option<String> {
         let (gateway, presence) = (self.gateway.expiry, self.presence.expiry);
@@ -97,7 +114,10 @@ impl Validate for Config {
             .chain(faults_of("presence", &self.presence))
             .chain(faults_of("subscription", &self.subscription))
             .chain(faults_of("notifier", &self.notifier))
+            .chain(faults_of("store", &self.store))
+            .chain(faults_of("bus", &self.bus))
             .chain(faults_of("log", &self.log))
+            .chain(self.unequal_engines())
             .chain(self.unequal_expiry())
             .collect()
     }

@@ -9,7 +9,10 @@ use rollcall_proto::{
 use rollcall_runtime::{Clock, grpc};
 use serde::Serialize;
 
-use crate::{addresses::Addresses, error::Error, node};
+use crate::{
+    error::Error,
+    node::{self, Addresses},
+};
 
 /// The demo's app.
 const APP: u32 = 1_400_000_001;
@@ -75,7 +78,7 @@ pub(crate) fn banner(addresses: &Addresses, demo: &Demo, control: &str) -> Strin
     let set = command("alice", &demo.tokens.alice, "status set 'listening to music'");
     format!(
         "
-Rollcall is running, with its state in memory. Ctrl-C stops it.
+Rollcall is running. Ctrl-C stops it.
 
   clients                 ws://{client}/v1/connect
   presence and admin      {admin} (gRPC)

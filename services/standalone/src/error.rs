@@ -1,13 +1,13 @@
 //! Why the process cannot start, or stopped.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// Says why the process cannot start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration is refused.
+    /// What every process does failed.
     #[error(transparent)]
-    Config(rollcall_runtime::Error),
+    Process(#[from] rollcall_process::Error),
     /// A part of the process failed, or could not be set up.
     #[error(transparent)]
     Runtime(#[from] rollcall_runtime::Error),
@@ -30,18 +30,6 @@ pub enum Error {
         /// How long it was waited for.
         limit: Duration,
     },
-    /// The addresses cannot be written.
-    #[error("addresses cannot be written to {}, expected a path in a folder that can be written to", path.display())]
-    AddressesFile {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Standard output cannot be written to.
-    #[error("standard output cannot be written to")]
-    Output(#[source] std::io::Error),
     /// The demo's app cannot be created.
     #[error("the demo's app cannot be created: {0}")]
     DemoApp(String),
@@ -51,9 +39,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the exit code of the process: 2 for what the caller has to put right in its configuration, as clap
-    /// does for flags, 1 else.
+    /// Returns the exit code of the process, as of [`rollcall_process::Error::exit_code`].
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Config(_)) { 2 } else { 1 }
+        if let Self::Process(error) = self { error.exit_code() } else { 1 }
     }
 }

@@ -1,10 +1,9 @@
 //! The binary `rollcall`: gateway, presence, subscription and notifier in one process, over a store and a bus in
-//! memory.
+//! memory, or on Redis and NATS.
 //!
 //! The services are those that run apart elsewhere, and they meet here as there: in gRPC, over the loopback, and
-//! on the bus. State lives as long as the process. Start with [`run`].
+//! on the bus. State in memory lives as long as the process. Start with [`run`].
 
-mod addresses;
 mod args;
 mod config;
 mod demo;

@@ -3,19 +3,28 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use rollcall_bus::{Bus, memory::MemoryBus};
+use rollcall_process::addresses::reachable;
 use rollcall_runtime::{Clock, grpc, shutdown::CancellationToken, supervise::Supervisor};
-use rollcall_store::{Store, memory::MemoryStore, partition::Partitions};
+use serde::Serialize;
 use tracing::{error, info};
 
-use crate::{
-    addresses::{Addresses, reachable},
-    config::Config,
-    error::Error,
-};
+use crate::{config::Config, error::Error};
 
 /// The time the services have to begin to serve.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where the process can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Addresses {
+    /// The gateway's WebSocket.
+    pub(crate) client: SocketAddr,
+    /// Presence and admin, gRPC.
+    pub(crate) admin: SocketAddr,
+    /// Subscription, gRPC.
+    pub(crate) subscription: SocketAddr,
+    /// The notifier, gRPC.
+    pub(crate) notifier: SocketAddr,
+}
 
 /// Services that listen and do not serve yet.
 pub(crate) struct Node {
@@ -26,11 +35,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Listens everywhere.
-    pub(crate) fn bind(mut config: Config) -> Result<Self, Error> {
+    /// Opens the engines, and listens everywhere.
+    pub(crate) async fn bind(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::new();
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Clock::store_clock()));
-        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+        let store = config.store.open().await?;
+        let bus = config.bus.open().await?;
 
         let presence = rollcall_presence::Service::bind(
             &config.presence,

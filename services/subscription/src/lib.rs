@@ -7,9 +7,11 @@
 mod config;
 mod error;
 mod grpc;
+mod process;
 mod service;
 mod subscriptions;
 
 pub use config::Config;
 pub use error::Error;
+pub use process::ProcessConfig;
 pub use service::Service;

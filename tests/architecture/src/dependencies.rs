@@ -31,12 +31,14 @@ pub const LAYERS: &[Layer] = &[
     layer("rollcall-bus", &["rollcall-domain", "rollcall-proto"]),
     layer("rollcall-records", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-store"]),
     layer("rollcall-runtime", &["rollcall-domain", "rollcall-proto"]),
+    // What binaries share: it alone chooses engines.
+    layer("rollcall-process", &["rollcall-bus", "rollcall-runtime", "rollcall-store"]),
     // The outside: what others link or run.
     layer("rollcall-client", &["rollcall-domain", "rollcall-proto"]),
     layer("rollcall-cli", &["rollcall-client", "rollcall-domain", "rollcall-proto"]),
     // The services. Gateway and notifier have no store.
-    layer("rollcall-gateway", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-runtime"]),
-    layer("rollcall-notifier", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-runtime"]),
+    layer("rollcall-gateway", SERVICE),
+    layer("rollcall-notifier", SERVICE),
     layer("rollcall-presence", SERVICE_WITH_STORE),
     layer("rollcall-subscription", SERVICE_WITH_STORE),
     layer(
@@ -47,10 +49,9 @@ pub const LAYERS: &[Layer] = &[
             "rollcall-gateway",
             "rollcall-notifier",
             "rollcall-presence",
+            "rollcall-process",
             "rollcall-proto",
-            "rollcall-records",
             "rollcall-runtime",
-            "rollcall-store",
             "rollcall-subscription",
         ],
     ),
@@ -96,9 +97,13 @@ const DOMAIN: &str = "rollcall-domain";
 const STANDALONE: &str = "rollcall";
 const TESTKIT: &str = "rollcall-testkit";
 
+const SERVICE: &[&str] =
+    &["rollcall-bus", "rollcall-domain", "rollcall-process", "rollcall-proto", "rollcall-runtime"];
+
 const SERVICE_WITH_STORE: &[&str] = &[
     "rollcall-bus",
     "rollcall-domain",
+    "rollcall-process",
     "rollcall-proto",
     "rollcall-records",
     "rollcall-runtime",

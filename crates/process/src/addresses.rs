@@ -1,4 +1,4 @@
-//! Where the process listens, for scripts and tests: one JSON object, written when all services serve.
+//! Where a process listens, for scripts and tests: one JSON object in a file, written once it serves.
 
 use std::{
     fs::{self, OpenOptions},
@@ -10,42 +10,18 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{demo::Demo, error::Error};
+use crate::Error;
 
-/// Where the process can be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Addresses {
-    /// The gateway's WebSocket.
-    pub(crate) client: SocketAddr,
-    /// Presence and admin, gRPC.
-    pub(crate) admin: SocketAddr,
-    /// Subscription, gRPC.
-    pub(crate) subscription: SocketAddr,
-    /// The notifier, gRPC.
-    pub(crate) notifier: SocketAddr,
-}
-
-/// What the file says.
-#[derive(Debug, Serialize)]
-struct Content<'a> {
-    #[serde(flatten)]
-    addresses: &'a Addresses,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    demo: Option<&'a Demo>,
-}
-
-impl Addresses {
-    /// Writes the file whole: who finds it can read it. Only its owner can, for the demo's tokens are secrets.
-    pub(crate) fn write(&self, path: &Path, demo: Option<&Demo>) -> Result<(), Error> {
-        let text = serde_json::to_vec(&Content { addresses: self, demo });
-        text.map_err(io::Error::other)
-            .and_then(|text| replace(path, &text))
-            .map_err(|source| Error::AddressesFile { path: path.to_owned(), source })
-    }
+/// Writes the file whole: who finds it can read it. Only its owner can, for what it says may hold secrets.
+pub fn write(path: &Path, content: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_vec(content);
+    text.map_err(io::Error::other)
+        .and_then(|text| replace(path, &text))
+        .map_err(|source| Error::AddressesFile { path: path.to_owned(), source })
 }
 
 /// Takes away the file of an earlier run, so that nobody takes it for ours.
-pub(crate) fn remove_stale(path: &Path) -> Result<(), Error> {
+pub fn remove_stale(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(Error::AddressesFile { path: path.to_owned(), source })
@@ -55,7 +31,7 @@ pub(crate) fn remove_stale(path: &Path) -> Result<(), Error> {
 }
 
 /// Returns an address to connect to where this one is listened on.
-pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
             [127, 0, 0, 1].into()

@@ -1,0 +1,69 @@
+//! The notifier as a process of its own.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use rollcall_process::{BoxError, Process, Settings, engines::BusConfig};
+use rollcall_runtime::{
+    config::{Profile, Validate, faults_of},
+    shutdown::CancellationToken,
+    telemetry,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Config, Service};
+
+/// What an operator may choose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessConfig {
+    /// The service.
+    pub notifier: Config,
+    /// The bus.
+    pub bus: BusConfig,
+    /// Logs.
+    pub log: telemetry::Config,
+}
+
+impl Settings for ProcessConfig {
+    fn profile(profile: Profile) -> Self {
+        Self {
+            notifier: Config::profile(profile),
+
+            bus: BusConfig::of_a_service(),
+            log: telemetry::Config::default(),
+        }
+    }
+
+    fn log(&self) -> &telemetry::Config {
+        &self.log
+    }
+}
+
+impl Validate for ProcessConfig {
+    fn faults(&self) -> Vec<String> {
+        faults_of("notifier", &self.notifier)
+            .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("log", &self.log))
+            .collect()
+    }
+}
+
+impl Process for Service {
+    const NAME: &'static str = "rollcall-notifier";
+    const ABOUT: &'static str =
+        "Notifier of Rollcall: brings changes to the gateways that have interest in them";
+    type Config = ProcessConfig;
+
+    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
+        let bus = config.bus.open().await?;
+        Ok(Self::bind(&config.notifier, bus)?)
+    }
+
+    fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {
+        BTreeMap::from([("grpc", self.local_addr())])
+    }
+
+    async fn run(self, shutdown: CancellationToken) -> Result<(), BoxError> {
+        Ok(Self::run(self, shutdown).await?)
+    }
+}

@@ -1,0 +1,75 @@
+//! Presence as a process of its own.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use rollcall_process::{
+    BoxError, Process, Settings,
+    engines::{BusConfig, StoreConfig},
+};
+use rollcall_runtime::{
+    Clock,
+    config::{Profile, Validate, faults_of},
+    shutdown::CancellationToken,
+    telemetry,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Config, Service};
+
+/// What an operator may choose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessConfig {
+    /// The service.
+    pub presence: Config,
+    /// The store.
+    pub store: StoreConfig,
+    /// The bus.
+    pub bus: BusConfig,
+    /// Logs.
+    pub log: telemetry::Config,
+}
+
+impl Settings for ProcessConfig {
+    fn profile(profile: Profile) -> Self {
+        Self {
+            presence: Config::profile(profile),
+            store: StoreConfig::of_a_service(),
+            bus: BusConfig::of_a_service(),
+            log: telemetry::Config::default(),
+        }
+    }
+
+    fn log(&self) -> &telemetry::Config {
+        &self.log
+    }
+}
+
+impl Validate for ProcessConfig {
+    fn faults(&self) -> Vec<String> {
+        faults_of("presence", &self.presence)
+            .chain(faults_of("store", &self.store))
+            .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("log", &self.log))
+            .collect()
+    }
+}
+
+impl Process for Service {
+    const NAME: &'static str = "rollcall-presence";
+    const ABOUT: &'static str = "Presence of Rollcall: sessions, statuses, expiry, tokens, apps";
+    type Config = ProcessConfig;
+
+    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
+        let (store, bus) = (config.store.open().await?, config.bus.open().await?);
+        Ok(Self::bind(&config.presence, store, bus, Clock::new())?)
+    }
+
+    fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {
+        BTreeMap::from([("grpc", self.local_addr())])
+    }
+
+    async fn run(self, shutdown: CancellationToken) -> Result<(), BoxError> {
+        Ok(Self::run(self, shutdown).await?)
+    }
+}
