@@ -74,6 +74,7 @@ pub(crate) async fn commit<T>(
             expected: before.map(|versions| versions.record),
             write: Write::Put(plan.value),
             new_status: plan.new_status,
+            not_after: None,
             timers: plan.timers,
             guards: plan.guards,
             entry: plan.entry,
@@ -81,7 +82,7 @@ pub(crate) async fn commit<T>(
         match store.commit(commit).await? {
             Outcome::Committed(committed) => return Ok((value, seen, Done::Committed(committed))),
             Outcome::Guarded => return Ok((value, seen, Done::Guarded)),
-            Outcome::Conflict => {}
+            Outcome::Conflict | Outcome::Late => {}
         }
     }
     Err(Error::Contended { attempts: ATTEMPTS })

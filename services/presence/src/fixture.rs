@@ -24,7 +24,7 @@ use rollcall_records::Error;
 use rollcall_runtime::{Clock, config::Profile};
 use rollcall_store::{
     Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
-    port::{self, Entry, Timer, TimerId},
+    port::{self, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
 };
 use serde_json::{Value, json};
 
@@ -243,5 +243,40 @@ impl Store for Meddled {
     async fn heads(&self) -> Result<Vec<u64>, port::Error> {
         self.answers()?;
         self.inner.heads().await
+    }
+
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, port::Error> {
+        self.answers()?;
+        self.inner.open_lease(boot, token).await
+    }
+
+    async fn renew_lease(
+        &self,
+        boot: BootId,
+        token: TokenHash,
+        nonce: Nonce,
+    ) -> Result<Renewal, port::Error> {
+        self.answers()?;
+        self.inner.renew_lease(boot, token, nonce).await
+    }
+
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, port::Error> {
+        self.answers()?;
+        self.inner.retire_lease(boot, token).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, port::Error> {
+        self.answers()?;
+        self.inner.leases().await
+    }
+
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, port::Error> {
+        self.answers()?;
+        self.inner.kill_lease(boot, nonce).await
+    }
+
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, port::Error> {
+        self.answers()?;
+        self.inner.forget_lease(boot).await
     }
 }

@@ -24,6 +24,7 @@ async fn leave_stray(fixture: &Fixture, name: &str, counter: u64) {
         expected: None,
         write: Write::Put(Bytes::new()),
         new_status: false,
+        not_after: None,
         timers: vec![TimerChange::Set(Timer { deadline: seconds(START), id })],
         guards: Vec::new(),
         entry: None,
