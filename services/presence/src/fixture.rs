@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use crate::{
     Config,
     admin::Wish,
+    leases,
     service::Parts,
     sessions::{Caller, LoggedIn, Login},
 };
@@ -54,6 +55,9 @@ impl Fixture {
         let parts = Parts::new(&config, store.clone(), Arc::new(MemoryBus::new()), Clock::new());
         let wish = Wish { edition: Some(Edition::Premium), status: Some(true), limits: None };
         let (_, key) = parts.admin.create(app(), &wish).await.unwrap();
+        let opened = store.open_lease(BOOT, leases::hash(&TOKEN)).await.unwrap();
+        assert_eq!(opened, Opening::Opened);
+        parts.sweep.leases.look().await.unwrap();
         Self { store, parts, key }
     }
 
@@ -109,7 +113,9 @@ impl Fixture {
     }
 }
 
+/// The gateway of all sessions, and what its reports show.
 pub(crate) const BOOT: BootId = BootId(1);
+pub(crate) const TOKEN: [u8; 32] = [7; 32];
 
 pub(crate) fn app() -> AppId {
     AppId::new(7).unwrap()

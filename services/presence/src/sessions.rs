@@ -10,11 +10,10 @@ use rollcall_domain::{
 };
 use rollcall_proto::{convert, trace::TraceParent};
 use rollcall_records::{App, Apps, Error, Users};
-use rollcall_runtime::Clock;
 use rollcall_store::Store;
 use tracing::debug;
 
-use crate::{boots::Boots, tokens::Bearer};
+use crate::tokens::Bearer;
 
 /// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
 const QUERY_IDS: usize = 500;
@@ -24,9 +23,7 @@ const QUERY_IDS: usize = 500;
 pub(crate) struct Sessions {
     pub(crate) users: Users,
     pub(crate) apps: Apps,
-    pub(crate) boots: Arc<Boots>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Clock,
     pub(crate) expiry: Duration,
 }
 
@@ -71,7 +68,6 @@ impl Sessions {
         let app = self.apps.get(app_id).await?;
         let now = self.store.now().await?;
         let token_expires_at = Bearer { app: app_id, user, now }.verify(&login.token, &app.keys)?;
-        self.boots.remember(session.boot, self.clock.monotonic())?;
 
         let (platform, device) = (login.platform, login.device);
         let applied = self

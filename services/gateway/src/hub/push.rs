@@ -127,7 +127,9 @@ impl Hub {
                 Some(EndReason::Kicked) => CloseCode::Kicked,
                 Some(EndReason::Replaced) => CloseCode::Replaced,
                 Some(EndReason::Timeout) => CloseCode::HeartbeatTimeout,
-                Some(EndReason::Closed | EndReason::Logout) | None => CloseCode::SessionLost,
+                Some(EndReason::Closed | EndReason::Logout | EndReason::Moved) | None => {
+                    CloseCode::SessionLost
+                }
             };
             state.close(&key, session.counter, code);
         }
