@@ -10,7 +10,9 @@ use rollcall_domain::{
 use rollcall_proto::{
     common::v1::{UserFailure, UserStatus},
     convert,
-    gateway::v1::{RegisterRequest, gateway_service_client::GatewayServiceClient},
+    gateway::v1::{
+        RegisterRequest, ReportRequest, ReportResponse, gateway_service_client::GatewayServiceClient,
+    },
     presence::v1::{
         GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest, SetSelfStatusRequest,
         presence_service_client::PresenceServiceClient,
@@ -55,10 +57,22 @@ impl Backend {
         request
     }
 
-    /// Registers this gateway and returns its boot id.
-    pub(crate) async fn register(&self) -> Result<u64, Refusal> {
+    /// Registers this gateway, and returns its boot id and the token of its lease.
+    pub(crate) async fn register(&self) -> Result<(u64, Vec<u8>), Refusal> {
         let request = self.request(&TraceParent::default(), RegisterRequest {});
-        Ok(call(self.gateway.clone().register(request)).await?.boot)
+        let registered = call(self.gateway.clone().register(request)).await?;
+        Ok((registered.boot, registered.token))
+    }
+
+    /// Reports to presence, past the bus.
+    pub(crate) async fn report(
+        &self,
+        report: ReportRequest,
+        limit: Duration,
+    ) -> Result<ReportResponse, Refusal> {
+        let mut request = tonic::Request::new(report);
+        request.set_timeout(limit);
+        call(self.gateway.clone().report(request)).await
     }
 
     /// Logs a client in.

@@ -26,12 +26,16 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use rollcall_domain::{app::Settings, id::AppId, user::EndReason};
+use rollcall_domain::{
+    app::Settings,
+    id::{AppId, DeviceId},
+    user::EndReason,
+};
 use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
 use rollcall_runtime::clock::Monotonic;
 use tokio::sync::Notify;
 
-pub(crate) use self::{index::UserKey, lists::ListDelta, reports::Report};
+pub(crate) use self::{index::UserKey, lists::ListDelta, push::close_code, reports::Report};
 use self::{
     index::{Index, UserSlot},
     lists::List,
@@ -55,7 +59,11 @@ pub(crate) struct SessionHandle {
     pub(crate) key: UserKey,
     /// Which login of this boot.
     pub(crate) counter: u64,
+    /// What presence stored of the login.
+    pub(crate) login: LoginRecord,
     slot: SessionSlot,
+    /// Whether a logout is on its way.
+    leaving: AtomicBool,
     /// When the client was last heard, as [`Monotonic`].
     heard: AtomicU64,
     /// Whether [`Hub::take_output`] may have something.
@@ -65,7 +73,21 @@ pub(crate) struct SessionHandle {
     waker: AtomicWaker,
 }
 
+/// What presence stored of a login, to be told if it loses that.
+#[derive(Debug, Clone)]
+pub(crate) struct LoginRecord {
+    pub(crate) platform: i32,
+    pub(crate) device: DeviceId,
+    /// The record version at which the login was stored.
+    pub(crate) order: u64,
+}
+
 impl SessionHandle {
+    /// Notes that a logout is on its way.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     /// Notes that the client was heard.
     pub(crate) fn heard(&self, now: Monotonic) {
         self.heard.store(now.0, Ordering::Relaxed);
@@ -127,6 +149,8 @@ struct Session {
     dirty: Vec<UserSlot>,
     /// Set once the end was queued for a report.
     ended: bool,
+    /// Set while presence is to hold the session again.
+    asserted: bool,
     /// When the client was heard, as far as presence knows.
     uploaded: Monotonic,
     /// When presence was told.
@@ -158,8 +182,8 @@ pub(crate) struct Hub {
     expiry: Duration,
     /// The users that the notifier is asked for: those in the index.
     pub(crate) interest: Interest,
-    /// Rung when a session has ended, so that presence hears of it at once.
-    pub(crate) session_ended: Notify,
+    /// Rung when presence should be told something at once.
+    pub(crate) to_report: Notify,
 }
 
 impl Hub {
@@ -178,7 +202,7 @@ impl Hub {
             }),
             expiry,
             interest: Interest::default(),
-            session_ended: Notify::new(),
+            to_report: Notify::new(),
         }
     }
 
@@ -195,6 +219,7 @@ impl Hub {
         &self,
         key: UserKey,
         counter: u64,
+        login: LoginRecord,
         codec: Codec,
         heard: Monotonic,
     ) -> Arc<SessionHandle> {
@@ -210,7 +235,9 @@ impl Hub {
         let handle = Arc::new(SessionHandle {
             key,
             counter,
+            login,
             slot,
+            leaving: AtomicBool::new(false),
             heard: AtomicU64::new(heard.0),
             has_output: AtomicBool::new(true),
             close: AtomicU16::new(0),
@@ -227,6 +254,7 @@ impl Hub {
             codec,
             dirty,
             ended: false,
+            asserted: false,
             uploaded: heard,
             uploaded_at: heard,
         });
@@ -237,10 +265,12 @@ impl Hub {
         handle
     }
 
-    /// Removes a session whose connection is gone. With a `reason` presence will be told.
-    pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: Option<EndReason>) {
+    /// Removes a session whose connection is gone. Presence will be told, unless the `reason` is a logout: that it
+    /// has stored, and is told again only if it may have been made to hold the session once more since.
+    pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: EndReason) {
         let mut state = self.state.lock();
-        if let Some(reason) = reason {
+        let asserted = state.sessions[handle.slot as usize].as_ref().is_some_and(|session| session.asserted);
+        if reason != EndReason::Logout || asserted {
             self.queue_ended(&mut state, handle.slot, reason);
         }
         let Some(session) = state.sessions[handle.slot as usize].take() else { return };
@@ -304,7 +334,7 @@ impl Hub {
         let session = Some(session_ref(&key, counter));
         let reason = EndReason::Closed as i32;
         self.state.lock().ended.push_back(EndedConnection { session, reason });
-        self.session_ended.notify_one();
+        self.to_report.notify_one();
     }
 
     /// Asks the notifier for a user who is new to the index.
@@ -323,7 +353,7 @@ impl Hub {
         }
         let session = Some(session_ref(&session.handle.key, session.handle.counter));
         state.ended.push_back(EndedConnection { session, reason: reason as i32 });
-        self.session_ended.notify_one();
+        self.to_report.notify_one();
     }
 }
 

@@ -98,7 +98,7 @@ async fn changes(
 }
 
 /// Reads again what a broken stream may have missed, one user after another.
-async fn catch_up(gateway: Arc<Gateway>) {
+pub(crate) async fn catch_up(gateway: Arc<Gateway>) {
     let users = gateway.hub.unsync_all();
     info!(users = users.len(), "reading again after the notifier was lost");
     for key in users {

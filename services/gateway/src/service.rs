@@ -7,7 +7,6 @@ use rollcall_proto::close::CloseCode;
 use rollcall_runtime::{
     clock::Clock,
     grpc::{self, Listener},
-    rng,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,10 +17,6 @@ use crate::{Config, Error, Gateway, backend::Backend, edge, link, reports};
 
 /// How often silent clients are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// The first wait before registering again.
-const REGISTER_FIRST: Duration = Duration::from_millis(50);
-/// The longest wait before registering again.
-const REGISTER_MOST: Duration = Duration::from_secs(2);
 /// How long clients have to take their leave at shutdown.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -66,7 +61,7 @@ impl Service {
     /// Serves until `shutdown`; then clients are told to reconnect elsewhere, and presence that they left.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { gateway, bus, listener, health, notifier, address } = self;
-        if !register(&gateway, &shutdown).await {
+        if !gateway.register(&shutdown).await {
             return Ok(());
         }
         info!(%address, "serving clients");
@@ -84,28 +79,6 @@ impl Service {
         rest.cancel();
         while tasks.join_next().await.is_some() {}
         Ok(served?)
-    }
-}
-
-/// Registers with presence, trying again with back-off. Says whether that came before the shutdown.
-async fn register(gateway: &Gateway, shutdown: &CancellationToken) -> bool {
-    let mut wait = REGISTER_FIRST;
-    loop {
-        match gateway.backend.register().await {
-            Ok(boot) => {
-                // Set once: this is the only place.
-                let _ = gateway.boot.set(boot);
-                return true;
-            }
-            Err(refusal) => {
-                warn!(code = %refusal.code, reason = %refusal.message, "could not register with presence, trying again");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}
-            () = shutdown.cancelled() => return false,
-        }
-        wait = (wait * 2).min(REGISTER_MOST);
     }
 }
 

@@ -261,7 +261,7 @@ fn read(boot: BootId, session: Option<&SessionRef>) -> Result<(UserKey, SessionI
 /// gateway's to tell.
 fn reason(end: &EndedConnection) -> Option<EndReason> {
     convert::end_reason(end.reason)
-        .filter(|reason| matches!(reason, EndReason::Closed | EndReason::Timeout | EndReason::Moved))
+        .filter(|reason| !matches!(reason, EndReason::Kicked | EndReason::Replaced))
 }
 
 impl Failure {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rollcall_domain::{
     app::{Limits, Settings},
     code::{Code, Refusal},
-    id::SessionId,
 };
 use rollcall_proto::{
     client::v1::{
@@ -173,10 +172,12 @@ impl Connection {
             CommandChange::Set(_) | CommandChange::Logout => Running::Own,
         };
         let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
-        let session = self.session;
+        if matches!(command.change, CommandChange::Logout) {
+            handle.leave();
+        }
         self.calls.push(Box::pin(async move {
             let logout = matches!(command.change, CommandChange::Logout);
-            let result = execute(&gateway, &handle, session, &command.trace, command.change).await;
+            let result = execute(&gateway, &handle, &command.trace, command.change).await;
             let leave = (logout && result.is_ok()).then_some(CloseCode::LoggedOut);
             let replies = command.ids.into_iter().map(|id| answer(id, result.clone())).collect();
             Done { replies, command: true, leave }
@@ -202,10 +203,10 @@ fn check_count(count: usize, least: usize, most: u32) -> Result<(), Refusal> {
 async fn execute(
     gateway: &Arc<Gateway>,
     handle: &SessionHandle,
-    session: SessionId,
     trace: &TraceParent,
     change: CommandChange,
 ) -> CallResult {
+    let session = gateway.session(handle.counter);
     match change {
         CommandChange::Set(custom) => {
             let status = gateway.backend.set_self_status(trace, handle.key, session, custom).await?;

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message, WebSocket};
-use rollcall_domain::{
-    code::{Code, Refusal},
-    id::SessionId,
-};
+use rollcall_domain::code::{Code, Refusal};
 use rollcall_proto::{
     client::v1::{Login, LoginResult, ServerFrame, client_frame::Call, reply, server_frame::Event},
     close::CloseCode,
@@ -20,7 +17,7 @@ use super::{FRAME_MAX_BEFORE_LOGIN, refused, succeeded};
 use crate::{
     Gateway,
     codec::{self, Codec},
-    hub::SessionHandle,
+    hub::{LoginRecord, SessionHandle},
 };
 
 /// How long the reply to a login waits for the subscription list.
@@ -78,8 +75,8 @@ pub(super) async fn first_login(socket: &mut WebSocket, codec: Codec) -> First {
     }
 }
 
-/// A login that succeeded: the session, its id, and the reply; or a last reply and the code to close with.
-pub(super) type LoggedIn = Result<(Arc<SessionHandle>, SessionId, Message), (Option<Message>, CloseCode)>;
+/// A login that succeeded: the session and the reply; or a last reply and the code to close with.
+pub(super) type LoggedIn = Result<(Arc<SessionHandle>, Message), (Option<Message>, CloseCode)>;
 
 /// Logs a client in: presence decides, then the session joins the hub, and the reply waits a while for the
 /// subscription list.
@@ -91,9 +88,9 @@ pub(super) async fn log_in(
     login: Login,
 ) -> LoggedIn {
     match try_log_in(gateway, codec, trace, login).await {
-        Ok((handle, session, result)) => {
+        Ok((handle, result)) => {
             let reply = succeeded(id, Some(reply::Result::Login(result)));
-            Ok((handle, session, reply_message(codec, reply)))
+            Ok((handle, reply_message(codec, reply)))
         }
         Err(refusal) => {
             let code = if is_transient(&refusal) { CloseCode::TryAgain } else { CloseCode::LoginRefused };
@@ -107,9 +104,9 @@ async fn try_log_in(
     codec: Codec,
     trace: &TraceParent,
     login: Login,
-) -> Result<(Arc<SessionHandle>, SessionId, LoginResult), Refusal> {
+) -> Result<(Arc<SessionHandle>, LoginResult), Refusal> {
     let key = (convert::app_id(login.app_id)?, convert::user_id(&login.user_id)?);
-    convert::device_id(&login.device_id)?;
+    let device = convert::device_id(&login.device_id)?;
     convert::platform(login.platform)?;
     // Heard before presence counts from its own now: our deadline is never the later one.
     let heard = gateway.clock.monotonic();
@@ -139,7 +136,8 @@ async fn try_log_in(
     let (_, own, version) = convert::status(&status)?;
 
     gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
-    let handle = gateway.hub.add_session(key, counter, codec, heard);
+    let record = LoginRecord { platform: login.platform, device, order: response.login_order };
+    let handle = gateway.hub.add_session(key, counter, record, codec, heard);
     gateway.hub.merge_own(&handle, own, version);
     let listed = gateway.attach(key, gateway.hub.list_length(&key).is_none());
     // Without the list in time the count is absent, and it is read in the background.
@@ -151,7 +149,7 @@ async fn try_log_in(
         subscriptions,
         login_order: response.login_order,
     };
-    Ok((handle, session, result))
+    Ok((handle, result))
 }
 
 /// Says whether a refusal is a fault of ours, which may pass.
