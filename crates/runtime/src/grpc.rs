@@ -4,6 +4,7 @@
 //! are 1 MiB; tonic's graceful shutdown waits for open streams for ever. See [`serve`] and [`channel`].
 
 mod connection;
+mod endpoints;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -22,6 +23,7 @@ use tracing::{debug, warn};
 
 use crate::error::Error;
 use connection::Connection;
+pub use endpoints::{Endpoints, Picked};
 
 /// The greatest number of calls open at once on one connection; further ones wait with the caller.
 const MAX_STREAMS: u32 = 1_024;

@@ -13,11 +13,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where gRPC health is served. Default `127.0.0.1:0`, any free port.
     pub health_listen: SocketAddr,
-    /// The URL of presence.
+    /// The URLs of the instances of presence, with commas between. Default `http://127.0.0.1:7701`.
     pub presence: String,
-    /// The URL of subscription.
+    /// Those of subscription. Default `http://127.0.0.1:7702`.
     pub subscription: String,
-    /// The URL of a notifier.
+    /// Those of the notifiers. Default `http://127.0.0.1:7703`.
     pub notifier: String,
     /// How long a client may be silent before its session ends. Default 400 s. Equal to presence's.
     #[serde(with = "humantime_serde")]

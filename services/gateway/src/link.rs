@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rollcall_proto::notifier::v1::{
     AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient,
 };
-use rollcall_runtime::rng;
+use rollcall_runtime::{grpc::Endpoints, rng};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -24,17 +24,19 @@ const REDIAL_MOST: Duration = Duration::from_secs(2);
 const REDIAL_FIRST: Duration = Duration::from_millis(50);
 
 /// Keeps the stream until `shutdown`, dialling again with back-off when it breaks.
-pub(crate) async fn run(gateway: Arc<Gateway>, channel: Channel, shutdown: CancellationToken) {
+pub(crate) async fn run(gateway: Arc<Gateway>, notifiers: Endpoints, shutdown: CancellationToken) {
     let mut wait = REDIAL_FIRST;
     let mut first = true;
     loop {
+        let notifier = notifiers.pick();
         let end = tokio::select! {
-            end = stream(&gateway, channel.clone(), first, &mut wait) => end,
+            end = stream(&gateway, notifier.channel.clone(), first, &mut wait) => end,
             () = shutdown.cancelled() => return,
         };
         if let Err(status) = end {
             warn!(code = ?status.code(), reason = status.message(), ?wait, "lost the notifier, dialling again");
         }
+        notifiers.failed(&notifier);
         first = false;
         tokio::select! {
             () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}

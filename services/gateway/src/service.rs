@@ -6,11 +6,11 @@ use rollcall_bus::Bus;
 use rollcall_proto::close::CloseCode;
 use rollcall_runtime::{
     clock::Clock,
-    grpc::{self, Listener},
+    grpc::{self, Endpoints, Listener},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Channel};
+use tonic::service::Routes;
 use tracing::{info, warn};
 
 use crate::{Config, Error, Gateway, backend::Backend, edge, link, reports};
@@ -27,7 +27,7 @@ pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
     health: Listener,
-    notifier: Channel,
+    notifiers: Endpoints,
 }
 
 impl Service {
@@ -39,13 +39,12 @@ impl Service {
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let health = Listener::bind(config.health_listen)?;
-        let notifier = grpc::channel(&config.notifier)?;
-        let backend = Backend::new(
-            grpc::channel(&config.presence)?,
-            grpc::channel(&config.subscription)?,
-            config.call_timeout,
-        );
-        Ok(Self { gateway: Gateway::new(config, clock, backend), bus, listener, address, health, notifier })
+        let endpoints = |urls: &str| Endpoints::new(urls, clock.clone());
+        let notifiers = endpoints(&config.notifier)?;
+        let (presence, subscription) = (endpoints(&config.presence)?, endpoints(&config.subscription)?);
+        let backend = Backend::new(presence, subscription, config.call_timeout);
+        let gateway = Gateway::new(config, clock, backend);
+        Ok(Self { gateway, bus, listener, address, health, notifiers })
     }
 
     /// Returns the address that clients connect to.
@@ -60,7 +59,7 @@ impl Service {
 
     /// Serves until `shutdown`; then clients are told to reconnect elsewhere, and presence that they left.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { gateway, bus, listener, health, notifier, address } = self;
+        let Self { gateway, bus, listener, health, notifiers, address } = self;
         if !gateway.register(&shutdown).await {
             return Ok(());
         }
@@ -68,7 +67,7 @@ impl Service {
         // The edge stops first; the rest goes on until its clients have left.
         let rest = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(link::run(Arc::clone(&gateway), notifier, rest.clone()));
+        tasks.spawn(link::run(Arc::clone(&gateway), notifiers, rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_silent(Arc::clone(&gateway), rest.clone()));
         let served = tokio::select! {
