@@ -10,9 +10,10 @@ pub struct Call<'a> {
     pub trace: &'a TraceParent,
     /// The last moment, by the store's clock, at which the change may be stored; `None` where there is none.
     ///
-    /// With it the call's outcome is certain: a change that comes later is refused with
-    /// [`Error::Late`](crate::Error::Late), and one to which the store did not reply is looked for, also beyond
-    /// this moment (by 2 s at most). So it is to be earlier than the moment at which the caller gives up.
+    /// A change that comes later is refused with [`Error::Late`](crate::Error::Late). One to which the store did
+    /// not reply is looked for until this moment has passed, and then a few seconds at most: so it is to be earlier
+    /// than the moment at which the caller gives up. What is looked for in vain, because somebody else changed
+    /// the record, is [`Error::Store`](crate::Error::Store) and takes no effect later.
     pub not_after: Option<Timestamp>,
 }
 

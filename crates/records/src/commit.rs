@@ -57,8 +57,8 @@ pub(crate) enum Done {
 /// Reads the record, lets `decide` make a plan or none, and commits it; begins anew when another commit came
 /// between. Returns what `decide` returned, the versions that it saw, and how it went.
 ///
-/// With a last moment the outcome is certain: after it nothing is applied any more ([`Error::Late`]), and what
-/// became of a commit to which the store did not reply is looked for.
+/// After the last moment nothing is applied any more ([`Error::Late`]). Where there is one, what became of a
+/// commit to which the store did not reply is looked for; without, it is not known.
 pub(crate) async fn commit<T>(
     store: &dyn Store,
     key: Key,
