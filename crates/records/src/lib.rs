@@ -5,11 +5,13 @@
 //! change has to tell is in the outbox by the same commit. Start with [`Users::apply`].
 
 mod apps;
+mod call;
 mod codec;
 mod commit;
 mod error;
 mod event;
 mod lists;
+mod lost;
 mod publisher;
 mod relay;
 mod users;
@@ -18,6 +20,7 @@ mod users;
 mod fixture;
 
 pub use apps::{App, Apps, Elapsed, TokenKey};
+pub use call::Call;
 pub use codec::Error as CodecError;
 pub use error::Error;
 pub use lists::{HeldList, Lists, Revised};

@@ -16,6 +16,7 @@ use rollcall_store::{
 };
 
 use crate::{
+    call::Call,
     codec,
     commit::{self, Done, Plan},
     error::Error,
@@ -51,28 +52,29 @@ impl Users {
 
     /// Lets `decide` make a decision upon a user's state and the store's time, and commits it with its timers
     /// and its outbox entry. `decide` is called again when another commit came between.
-    pub async fn apply(
+    pub async fn apply<'a>(
         &self,
         app: AppId,
         user: &UserId,
-        trace: &TraceParent,
+        call: impl Into<Call<'a>>,
         decide: impl FnMut(&UserState, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
     ) -> Result<Applied, Error> {
-        let applied = self.apply_guarded(app, user, trace, &[], decide).await?;
+        let applied = self.apply_guarded(app, user, call, &[], decide).await?;
         // Without guards none can refuse; an engine that says so all the same is not to be trusted with more.
         applied.ok_or(Error::Contended { attempts: 1 })
     }
 
     /// Does as [`Users::apply`] unless one of the timers is due later than `guards` says: then nothing is
     /// changed, and `None` is returned.
-    pub async fn apply_guarded(
+    pub async fn apply_guarded<'a>(
         &self,
         app: AppId,
         user: &UserId,
-        trace: &TraceParent,
+        call: impl Into<Call<'a>>,
         guards: &[Timer],
         mut decide: impl FnMut(&UserState, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
     ) -> Result<Option<Applied>, Error> {
+        let Call { trace, not_after } = call.into();
         let key = Key::User(app, *user);
         let decide = |record: Option<Record>, now| {
             let state = decode(record)?;
@@ -80,7 +82,7 @@ impl Users {
             let plan = plan(app, user, trace, guards, &decision);
             Ok(((decision.state, decision.change), Some(plan)))
         };
-        let ((mut state, changed), seen, done) = commit::commit(&*self.store, key, decide).await?;
+        let ((mut state, changed), seen, done) = commit::commit(&*self.store, key, not_after, decide).await?;
         let (record_version, status_version) = match done {
             Done::Guarded => return Ok(None),
             Done::Kept => (seen.record, seen.status),

@@ -49,9 +49,10 @@ impl Shared {
         let stored: Vec<(Bytes, Bytes)> = self.connection.ask(&command).await?;
         let mut leases = BTreeMap::new();
         for (boot, value) in &stored {
-            match keys::read_lease(boot, value) {
-                Some(lease) => drop(leases.insert(lease.boot, lease)),
-                None => warn!("passed over a lease that cannot be read"),
+            if let Some(lease) = keys::read_lease(boot, value) {
+                leases.insert(lease.boot, lease);
+            } else {
+                warn!("passed over a lease that cannot be read");
             }
         }
         Ok(leases.into_values().collect())
