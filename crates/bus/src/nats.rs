@@ -1,0 +1,168 @@
+//! The bus on NATS (servers of version 2.10 or later, with JetStream).
+//!
+//! **Changes** are published once, to `rollcall.status.<partition>`: subscribers hear that publish at once as any
+//! message of NATS, and the stream of [`STREAM`] captures it and acknowledges it to the publisher. So no
+//! subscriber waits for JetStream, and a publish that is `Ok` is kept. While the stream is away subscribers hear
+//! what is published, and publishers are told that it failed; what they publish again is heard twice.
+//!
+//! **Requests** go to one of the queue group that serves their subject; see `serve` for why none is served long
+//! after it timed out.
+//!
+//! **A lost connection** ends every subscription, as something may have been missed: the subscriber subscribes
+//! again and reads anew. Nothing that waits to be sent outlives the connection; see `link`, and start there.
+//! A subscriber that does not read is dropped: it reads what is queued, then its stream ends. Subscribing has
+//! taken effect on the server that is connected to; the other servers of a cluster learn of it a moment later.
+//!
+//! What the user of each service must be granted is in `deploy/nats/users.conf`.
+
+mod connection;
+mod error;
+mod inbox;
+mod link;
+mod options;
+mod serve;
+mod stream;
+mod subscribe;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{
+    StatusCode,
+    jetstream::{publish::PublishAck, response::Response},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::{sync::Semaphore, time};
+
+use self::connection::Connection;
+pub use self::{
+    error::ConnectError,
+    options::{Identity, Login, Options, Random, Tls},
+    stream::{Limits, STREAM, StreamError},
+};
+use crate::{
+    port::{Bus, Error, Message, Requests, Subscription},
+    subject::Subject,
+};
+
+/// A bus on NATS. It goes when it is dropped.
+pub struct NatsBus {
+    connection: Connection,
+    options: Options,
+    /// The publishes that may wait for the stream. Those who wait for a place get it in their order.
+    window: Semaphore,
+    dropped: Arc<AtomicU64>,
+}
+
+impl NatsBus {
+    /// Connects to one of the servers in the URL (several have commas between), and makes or checks the stream.
+    /// Fails when the first attempt does; a connection that is lost later is built anew.
+    pub async fn connect(url: &str, options: Options) -> Result<Self, ConnectError> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let connection = Connection::open(url, options.clone(), Arc::clone(&dropped)).await?;
+        let window = Semaphore::new(options.publish_window.clamp(1, Semaphore::MAX_PERMITS));
+        Ok(Self { connection, options, window, dropped })
+    }
+
+    /// Counts the messages that found a subscriber's queue full. There may have been more: those that came until
+    /// the subscriber was dropped are not seen.
+    pub fn dropped_messages(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Publishes a change and waits until the stream has it.
+    async fn publish_change(&self, message: Message) -> Result<(), Error> {
+        let _place = self.window.acquire().await.map_err(|error| Error::Unavailable(error.to_string()))?;
+        let link = self.connection.link().await?;
+        let headers = wire::headers(&message);
+        let answer = link.ask(message.subject.to_string(), headers, message.payload).await?;
+        let kept = judge(&answer);
+        if kept.is_err() {
+            link.doubt.notify_one();
+        }
+        kept
+    }
+
+    /// Asks for the stream to be looked at, if there is a connection.
+    fn doubt_stream(&self) {
+        if let Some(link) = self.connection.current() {
+            link.doubt.notify_one();
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for NatsBus {
+    async fn publish(&self, message: Message) -> Result<(), Error> {
+        let subject = message.subject;
+        if !matches!(subject, Subject::Status(_)) {
+            return Ok(()); // Nobody subscribes to anything else.
+        }
+        let waited = self.options.publish_timeout;
+        match time::timeout(waited, self.publish_change(message)).await {
+            Ok(published) => published,
+            Err(_) => {
+                self.doubt_stream();
+                Err(Error::Timeout { subject, waited })
+            }
+        }
+    }
+
+    async fn subscribe_status(&self) -> Result<Subscription, Error> {
+        let subscribed = async {
+            let link = self.connection.link().await?;
+            subscribe::subscribe(&link, self.options.subscriber_capacity, Arc::clone(&self.dropped)).await
+        };
+        self.in_force(subscribed).await
+    }
+
+    async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error> {
+        let subject = message.subject;
+        let answered = async {
+            let link = self.connection.link().await?;
+            link.ask(subject.to_string(), wire::headers(&message), message.payload).await
+        };
+        let timed_out = Err(Error::Timeout { subject, waited: timeout });
+        let answer = time::timeout(timeout, answered).await.unwrap_or(timed_out)?;
+        match answer.status {
+            Some(StatusCode::NO_RESPONDERS) => Err(Error::NobodyServes(subject)),
+            _ => Ok(answer.payload),
+        }
+    }
+
+    async fn serve(&self, subject: Subject) -> Result<Requests, Error> {
+        let served = async { serve::serve(&*self.connection.link().await?, subject).await };
+        self.in_force(served).await
+    }
+}
+
+impl NatsBus {
+    /// Waits for a subscription to be in force, no longer than is granted.
+    async fn in_force<T>(&self, subscribed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let limit = self.options.connect_timeout;
+        let timed_out = Error::Unavailable(format!("the subscription is not in force within {limit:?}"));
+        time::timeout(limit, subscribed).await.unwrap_or(Err(timed_out))
+    }
+}
+
+/// Says whether an answer to a publish means that the stream has it.
+fn judge(answer: &async_nats::Message) -> Result<(), Error> {
+    if answer.status == Some(StatusCode::NO_RESPONDERS) {
+        return Err(Error::Unavailable(format!("no stream captures changes, expected {STREAM}")));
+    }
+    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+        Ok(Response::Ok(_)) => Ok(()),
+        Ok(Response::Err { error }) => Err(Error::Unavailable(format!("the stream refuses it: {error}"))),
+        Err(error) => Err(Error::Unavailable(format!("unexpected acknowledgment: {error}"))),
+    }
+}

@@ -1,0 +1,244 @@
+//! One connection to one server, which is never connected again.
+//!
+//! The client of `async-nats` keeps what could not be sent, connects again and sends it: a report would be served
+//! long after its asker gave it up, and ages in it are relative to when it is served. A subscriber would not
+//! learn that it missed something. So the client is let connect once: the second address that it is given is one
+//! where nobody listens. When the connection is lost, everything ends with it (subscriptions, whoever waits for
+//! an answer, what was not sent), and the keeper builds another link.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, ReconnectToServer, ServerAddr};
+use bytes::Bytes;
+use futures_util::future;
+use parking_lot::Mutex;
+use tokio::{
+    fs,
+    sync::{Notify, watch},
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
+use tracing::warn;
+
+use super::{
+    error::{ConnectError, OLDEST},
+    inbox::{Inbox, Lost, Waiting},
+    options::{Options, Tls},
+};
+use crate::port;
+
+/// How many messages may wait to be sent; further ones wait for those, each no longer than its time-out.
+const SEND_QUEUE: usize = 1_024;
+
+/// How many answers may wait for the inbox, which gives them on at once; more than can be asked for at a time.
+const ANSWERS: usize = 8_192;
+
+/// An address where nobody listens, so that a lost connection stays lost.
+const NOWHERE: &str = "nats://127.0.0.1:0";
+
+/// One connection. Dropping it closes it, and ends the subscriptions.
+pub(super) struct Link {
+    pub(super) client: Client,
+    pub(super) inbox: Arc<Inbox>,
+    /// Told when the stream seems to be away.
+    pub(super) doubt: Notify,
+    /// Ends the subscriptions: by a new value when messages were dropped or a subscription was refused, and with
+    /// the link.
+    cut: Arc<watch::Sender<()>>,
+    /// What the server said last that it refuses to this link.
+    refused: Arc<Mutex<Option<String>>>,
+    /// The inbox.
+    reader: AbortHandle,
+}
+
+/// What a subscription needs to know of its link without holding it.
+pub(super) struct Life(watch::Receiver<()>);
+
+impl Link {
+    /// Connects to a server, and proves that answers come through. The handle ends when the connection is lost.
+    pub(super) async fn build(
+        server: ServerAddr,
+        options: &Options,
+        dropped: Arc<AtomicU64>,
+    ) -> Result<(Self, JoinHandle<()>), ConnectError> {
+        let limit = options.connect_timeout;
+        let built = timeout(limit, Self::try_build(server, options, dropped));
+        built.await.unwrap_or(Err(ConnectError::Silent(limit)))
+    }
+
+    async fn try_build(
+        server: ServerAddr,
+        options: &Options,
+        dropped: Arc<AtomicU64>,
+    ) -> Result<(Self, JoinHandle<()>), ConnectError> {
+        let cut = Arc::new(watch::Sender::new(()));
+        let settings = settings(&server, options).await?;
+        let refused = Arc::new(Mutex::new(None));
+        let settings = settings.event_callback({
+            let (cut, refused) = (Arc::downgrade(&cut), Arc::clone(&refused));
+            move |event| {
+                if is_worth_a_cut(&event, &dropped, &refused)
+                    && let Some(cut) = cut.upgrade()
+                {
+                    cut.send_replace(());
+                }
+                future::ready(())
+            }
+        });
+        let servers = [without_login(server), nowhere()];
+        let client = settings.connect(servers.as_slice()).await?;
+        let (major, minor) = OLDEST;
+        if !client.is_server_compatible(major, minor, 0) {
+            return Err(ConnectError::TooOld(client.server_info().version));
+        }
+
+        let inbox = Inbox::new(client.new_inbox());
+        let subscriber = client.subscribe(inbox.pattern()).await;
+        let subscriber = subscriber.map_err(|error| ConnectError::Unusable(error.to_string()))?;
+        let reader = tokio::spawn(Arc::clone(&inbox).run(client.clone(), subscriber));
+        let link = Self { client, inbox, doubt: Notify::new(), cut, refused, reader: reader.abort_handle() };
+        link.echo().await.map_err(|error| ConnectError::Unusable(error.to_string()))?;
+        Ok((link, reader))
+    }
+
+    /// Waits until the server has done all that it was sent before: only an answer proves that.
+    pub(super) async fn echo(&self) -> Result<(), port::Error> {
+        let waiting = self.wait()?;
+        let sent = self.client.publish(waiting.subject(), Bytes::new()).await;
+        sent.map_err(|error| port::Error::Unavailable(error.to_string()))?;
+        waiting.answer().await.map_err(lost)?;
+        Ok(())
+    }
+
+    /// Sends a message whose answer comes to the inbox, and waits for that.
+    pub(super) async fn ask(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<async_nats::Message, port::Error> {
+        let waiting = self.wait()?;
+        let sent = self.client.publish_with_reply_and_headers(subject, waiting.subject(), headers, payload);
+        sent.await.map_err(|error| port::Error::Unavailable(error.to_string()))?;
+        waiting.answer().await.map_err(lost)
+    }
+
+    /// Returns what tells that subscriptions must end.
+    pub(super) fn life(&self) -> Life {
+        Life(self.cut.subscribe())
+    }
+
+    /// Fails if the server has said that it refuses something that names the subject. It says so before it echoes,
+    /// but the client tells it by another way: what is not seen here yet ends the subscription.
+    pub(super) fn refused(&self, subject: &str) -> Result<(), port::Error> {
+        match &*self.refused.lock() {
+            Some(error) if error.contains(subject) => Err(port::Error::Unavailable(error.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&self) -> Result<Waiting, port::Error> {
+        self.inbox.wait().map_err(lost)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // It holds the client; the connection is closed when all who do are gone.
+        self.reader.abort();
+    }
+}
+
+impl Life {
+    /// Waits until the subscriptions must end.
+    pub(super) async fn end(&mut self) {
+        // An error says that the link is gone.
+        let _ = self.0.changed().await;
+    }
+}
+
+/// Says whether an event means that a subscription is not what its subscriber takes it for. The client names a
+/// subscription by a number that it tells nobody, so all of the link end: those who subscribe again lose nothing.
+fn is_worth_a_cut(event: &Event, dropped: &AtomicU64, refused: &Mutex<Option<String>>) -> bool {
+    match event {
+        Event::SlowConsumer(_) => {
+            // Said by who ends.
+            dropped.fetch_add(1, Ordering::Relaxed);
+            true
+        }
+        Event::ServerError(error) => {
+            warn!(%error, "the bus server refuses something");
+            let text = error.to_string();
+            let is_subscription = text.to_lowercase().contains("permissions violation for subscription");
+            *refused.lock() = Some(text);
+            is_subscription
+        }
+        _ => false,
+    }
+}
+
+fn lost(_: Lost) -> port::Error {
+    port::Error::Unavailable("the connection was lost".to_owned())
+}
+
+/// Makes the client's settings for a connection to one server.
+async fn settings(server: &ServerAddr, options: &Options) -> Result<ConnectOptions, ConnectError> {
+    // The first of the addresses, then the other.
+    let dialed = AtomicBool::new(false);
+    let mut settings = ConnectOptions::new()
+        .name(&options.name)
+        .custom_inbox_prefix(&options.inbox)
+        .connection_timeout(options.connect_timeout)
+        // Of questions to JetStream; all else has time-outs of its own.
+        .request_timeout(Some(options.connect_timeout))
+        .ping_interval(options.ping_interval)
+        .client_capacity(SEND_QUEUE)
+        .subscription_capacity(
+            options.subscriber_capacity.max(options.publish_window.saturating_add(ANSWERS)),
+        )
+        .ignore_discovered_servers()
+        .max_reconnects(1)
+        .reconnect_to_server_callback(move |servers, _| {
+            let next = servers.into_iter().nth(usize::from(dialed.swap(true, Ordering::Relaxed)));
+            let delay = Some(Duration::ZERO);
+            future::ready(next.map(|server| ReconnectToServer { addr: server.addr, delay }))
+        });
+    if let Some(user) = server.username() {
+        let password = server.password().unwrap_or_default();
+        settings = settings.user_and_password(user.to_owned(), password.to_owned());
+    } else if let Some(login) = &options.login {
+        let path = &login.password_file;
+        let password = fs::read_to_string(path).await;
+        let password = password.map_err(|source| ConnectError::Password { path: path.clone(), source })?;
+        settings = settings.user_and_password(login.user.clone(), password.trim().to_owned());
+    }
+    if let Some(Tls { authorities, identity }) = &options.tls {
+        settings = settings.require_tls(true);
+        if let Some(authorities) = authorities {
+            settings = settings.add_root_certificates(authorities.clone());
+        }
+        if let Some(identity) = identity {
+            settings = settings.add_client_certificate(identity.certificate.clone(), identity.key.clone());
+        }
+    }
+    Ok(settings)
+}
+
+/// Takes the login out of an address, as the client writes addresses into its log.
+fn without_login(server: ServerAddr) -> ServerAddr {
+    let mut url = server.clone().into_inner();
+    // Both fail only for addresses that can have no login.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    ServerAddr::from_url(url).unwrap_or(server)
+}
+
+fn nowhere() -> ServerAddr {
+    NOWHERE.parse().expect("the address is one")
+}

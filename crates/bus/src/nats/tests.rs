@@ -1,0 +1,11 @@
+//! The bus on real servers: what every bus must do, and what a server may do to it.
+
+mod given;
+
+mod contract {
+    //! The suite.
+
+    use super::given::Served;
+
+    crate::bus_contract!(Served::start().await);
+}
