@@ -42,9 +42,13 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{sync::Semaphore, time};
+use tokio::{
+    sync::{Mutex, Semaphore, SemaphorePermit},
+    task::coop::unconstrained,
+    time,
+};
 
-use self::connection::Connection;
+use self::{connection::Connection, inbox::Waiting, link::Link};
 pub use self::{
     error::ConnectError,
     options::{Identity, Login, Options, Random, Tls},
@@ -59,7 +63,9 @@ use crate::{
 pub struct NatsBus {
     connection: Connection,
     options: Options,
-    /// The publishes that may wait for the stream. Those who wait for a place get it in their order.
+    /// Held by a publish until it is sent.
+    turn: Mutex<()>,
+    /// The publishes that may wait for the stream.
     window: Semaphore,
     dropped: Arc<AtomicU64>,
 }
@@ -71,7 +77,7 @@ impl NatsBus {
         let dropped = Arc::new(AtomicU64::new(0));
         let connection = Connection::open(url, options.clone(), Arc::clone(&dropped)).await?;
         let window = Semaphore::new(options.publish_window.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { connection, options, window, dropped })
+        Ok(Self { connection, options, turn: Mutex::default(), window, dropped })
     }
 
     /// Counts the messages that found a subscriber's queue full. There may have been more: those that came until
@@ -82,15 +88,25 @@ impl NatsBus {
 
     /// Publishes a change and waits until the stream has it.
     async fn publish_change(&self, message: Message) -> Result<(), Error> {
-        let _place = self.window.acquire().await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let link = self.connection.link().await?;
-        let headers = wire::headers(&message);
-        let answer = link.ask(message.subject.to_string(), headers, message.payload).await?;
-        let kept = judge(&answer);
+        // Without the runtime's budget: where it ends, a publish would lose its place to one that was begun later.
+        let (_place, link, waiting) = unconstrained(self.send_in_turn(message)).await?;
+        let kept = judge(&waiting.answer().await?);
         if kept.is_err() {
             link.doubt.notify_one();
         }
         kept
+    }
+
+    /// Sends a change once there is a place for it. Those who wait send in the order in which they began.
+    async fn send_in_turn(
+        &self,
+        message: Message,
+    ) -> Result<(SemaphorePermit<'_>, Arc<Link>, Waiting), Error> {
+        let _turn = self.turn.lock().await;
+        let place = self.window.acquire().await.map_err(|error| Error::Unavailable(error.to_string()))?;
+        let link = self.connection.link().await?;
+        let waiting = link.send(message).await?;
+        Ok((place, link, waiting))
     }
 
     /// Asks for the stream to be looked at, if there is a connection.
@@ -130,7 +146,7 @@ impl Bus for NatsBus {
         let subject = message.subject;
         let answered = async {
             let link = self.connection.link().await?;
-            link.ask(subject.to_string(), wire::headers(&message), message.payload).await
+            link.send(message).await?.answer().await
         };
         let timed_out = Err(Error::Timeout { subject, waited: timeout });
         let answer = time::timeout(timeout, answered).await.unwrap_or(timed_out)?;

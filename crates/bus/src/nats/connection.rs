@@ -52,8 +52,7 @@ impl Connection {
         options: Options,
         dropped: Arc<AtomicU64>,
     ) -> Result<Self, ConnectError> {
-        let servers = url.split(',').map(|server| server.trim().parse().map_err(|_| ConnectError::Url));
-        let servers: Vec<ServerAddr> = servers.collect::<Result<_, _>>()?;
+        let servers = url.split(',').map(server).collect::<Result<Vec<_>, _>>()?;
         // By lot, so that the processes spread over the servers.
         let tried = usize::try_from((options.random)() % servers.len() as u64).unwrap_or(0);
         let mut builder = Builder { servers, options, dropped, tried };
@@ -116,6 +115,11 @@ impl Builder {
         self.tried = self.tried.wrapping_add(1);
         Link::build(server, &self.options, Arc::clone(&self.dropped)).await
     }
+}
+
+fn server(url: &str) -> Result<ServerAddr, ConnectError> {
+    let server: ServerAddr = url.trim().parse().map_err(|_| ConnectError::Url)?;
+    if server.host().is_empty() { Err(ConnectError::Url) } else { Ok(server) }
 }
 
 /// Connects anew whenever the connection is lost, for ever.

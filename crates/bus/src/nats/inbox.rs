@@ -18,6 +18,8 @@ use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::port::Error;
+
 /// Those who wait for something on one connection.
 pub(super) struct Inbox {
     prefix: String,
@@ -33,10 +35,6 @@ pub(super) struct Waiting {
     answer: oneshot::Receiver<Message>,
 }
 
-/// Nothing can come: the connection is lost.
-#[derive(Debug)]
-pub(super) struct Lost;
-
 impl Inbox {
     /// Makes an inbox whose subjects begin with the prefix.
     pub(super) fn new(prefix: String) -> Arc<Self> {
@@ -49,10 +47,10 @@ impl Inbox {
     }
 
     /// Begins to wait.
-    pub(super) fn wait(self: &Arc<Self>) -> Result<Waiting, Lost> {
+    pub(super) fn wait(self: &Arc<Self>) -> Result<Waiting, Error> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
-        self.waiting.lock().as_mut().ok_or(Lost)?.insert(number, sender);
+        self.waiting.lock().as_mut().ok_or_else(lost)?.insert(number, sender);
         Ok(Waiting { inbox: Arc::clone(self), number, answer })
     }
 
@@ -96,8 +94,8 @@ impl Waiting {
     }
 
     /// Waits for the answer.
-    pub(super) async fn answer(mut self) -> Result<Message, Lost> {
-        (&mut self.answer).await.map_err(|_| Lost)
+    pub(super) async fn answer(mut self) -> Result<Message, Error> {
+        (&mut self.answer).await.map_err(|_| lost())
     }
 }
 
@@ -107,4 +105,9 @@ impl Drop for Waiting {
             waiting.remove(&self.number);
         }
     }
+}
+
+/// Nothing can come.
+fn lost() -> Error {
+    Error::Unavailable("the connection was lost".to_owned())
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, ReconnectToServer, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
 use bytes::Bytes;
 use futures_util::future;
 use parking_lot::Mutex;
@@ -28,8 +28,9 @@ use tracing::warn;
 
 use super::{
     error::{ConnectError, OLDEST},
-    inbox::{Inbox, Lost, Waiting},
+    inbox::{Inbox, Waiting},
     options::{Options, Tls},
+    wire,
 };
 use crate::port;
 
@@ -109,24 +110,21 @@ impl Link {
 
     /// Waits until the server has done all that it was sent before: only an answer proves that.
     pub(super) async fn echo(&self) -> Result<(), port::Error> {
-        let waiting = self.wait()?;
+        let waiting = self.inbox.wait()?;
         let sent = self.client.publish(waiting.subject(), Bytes::new()).await;
         sent.map_err(|error| port::Error::Unavailable(error.to_string()))?;
-        waiting.answer().await.map_err(lost)?;
+        waiting.answer().await?;
         Ok(())
     }
 
-    /// Sends a message whose answer comes to the inbox, and waits for that.
-    pub(super) async fn ask(
-        &self,
-        subject: String,
-        headers: HeaderMap,
-        payload: Bytes,
-    ) -> Result<async_nats::Message, port::Error> {
-        let waiting = self.wait()?;
-        let sent = self.client.publish_with_reply_and_headers(subject, waiting.subject(), headers, payload);
+    /// Sends a message whose answer comes to the inbox.
+    pub(super) async fn send(&self, message: port::Message) -> Result<Waiting, port::Error> {
+        let waiting = self.inbox.wait()?;
+        let (subject, headers) = (message.subject.to_string(), wire::headers(&message));
+        let sent =
+            self.client.publish_with_reply_and_headers(subject, waiting.subject(), headers, message.payload);
         sent.await.map_err(|error| port::Error::Unavailable(error.to_string()))?;
-        waiting.answer().await.map_err(lost)
+        Ok(waiting)
     }
 
     /// Returns what tells that subscriptions must end.
@@ -141,10 +139,6 @@ impl Link {
             Some(error) if error.contains(subject) => Err(port::Error::Unavailable(error.clone())),
             _ => Ok(()),
         }
-    }
-
-    fn wait(&self) -> Result<Waiting, port::Error> {
-        self.inbox.wait().map_err(lost)
     }
 }
 
@@ -181,10 +175,6 @@ fn is_worth_a_cut(event: &Event, dropped: &AtomicU64, refused: &Mutex<Option<Str
         }
         _ => false,
     }
-}
-
-fn lost(_: Lost) -> port::Error {
-    port::Error::Unavailable("the connection was lost".to_owned())
 }
 
 /// Makes the client's settings for a connection to one server.
