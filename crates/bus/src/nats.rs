@@ -48,7 +48,7 @@ use tokio::{
     time,
 };
 
-use self::{connection::Connection, inbox::Waiting, link::Link};
+use self::{connection::Connection, inbox::Waiting};
 pub use self::{
     error::ConnectError,
     options::{Identity, Login, Options, Random, Tls},
@@ -89,31 +89,16 @@ impl NatsBus {
     /// Publishes a change and waits until the stream has it.
     async fn publish_change(&self, message: Message) -> Result<(), Error> {
         // Without the runtime's budget: where it ends, a publish would lose its place to one that was begun later.
-        let (_place, link, waiting) = unconstrained(self.send_in_turn(message)).await?;
-        let kept = judge(&waiting.answer().await?);
-        if kept.is_err() {
-            link.doubt.notify_one();
-        }
-        kept
+        let (_place, waiting) = unconstrained(self.send_in_turn(message)).await?;
+        judge(&waiting.answer().await?)
     }
 
     /// Sends a change once there is a place for it. Those who wait send in the order in which they began.
-    async fn send_in_turn(
-        &self,
-        message: Message,
-    ) -> Result<(SemaphorePermit<'_>, Arc<Link>, Waiting), Error> {
+    async fn send_in_turn(&self, message: Message) -> Result<(SemaphorePermit<'_>, Waiting), Error> {
         let _turn = self.turn.lock().await;
         let place = self.window.acquire().await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let link = self.connection.link().await?;
-        let waiting = link.send(message).await?;
-        Ok((place, link, waiting))
-    }
-
-    /// Asks for the stream to be looked at, if there is a connection.
-    fn doubt_stream(&self) {
-        if let Some(link) = self.connection.current() {
-            link.doubt.notify_one();
-        }
+        let waiting = self.connection.link().await?.send(message).await?;
+        Ok((place, waiting))
     }
 }
 
@@ -125,13 +110,12 @@ impl Bus for NatsBus {
             return Ok(()); // Nobody subscribes to anything else.
         }
         let waited = self.options.publish_timeout;
-        match time::timeout(waited, self.publish_change(message)).await {
-            Ok(published) => published,
-            Err(_) => {
-                self.doubt_stream();
-                Err(Error::Timeout { subject, waited })
-            }
+        let timed_out = Err(Error::Timeout { subject, waited });
+        let published = time::timeout(waited, self.publish_change(message)).await.unwrap_or(timed_out);
+        if published.is_err() {
+            self.connection.doubt_stream();
         }
+        published
     }
 
     async fn subscribe_status(&self) -> Result<Subscription, Error> {

@@ -65,6 +65,13 @@ impl Connection {
         Ok(Self { state, keeper })
     }
 
+    /// Asks for the stream to be looked at, if there is a connection.
+    pub(super) fn doubt_stream(&self) {
+        if let State::Up(link) = &*self.state.borrow() {
+            link.doubt.notify_one();
+        }
+    }
+
     /// Finds the link; waits for one that is being built, but not while attempts have failed. The caller bounds
     /// the wait.
     pub(super) async fn link(&self) -> Result<Arc<Link>, port::Error> {
@@ -75,16 +82,6 @@ impl Connection {
             Ok(State::Building) | Err(_) => {
                 Err(port::Error::Unavailable("nobody connects any more".to_owned()))
             }
-        }
-    }
-}
-
-impl Connection {
-    /// Returns the link if there is one now.
-    pub(super) fn current(&self) -> Option<Arc<Link>> {
-        match &*self.state.borrow() {
-            State::Up(link) => Some(Arc::clone(link)),
-            State::Building | State::Down(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! an answer, what was not sent), and the keeper builds another link.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,7 +18,6 @@ use std::{
 use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
 use bytes::Bytes;
 use futures_util::future;
-use parking_lot::Mutex;
 use tokio::{
     fs,
     sync::{Notify, watch},
@@ -49,17 +49,29 @@ pub(super) struct Link {
     pub(super) inbox: Arc<Inbox>,
     /// Told when the stream seems to be away.
     pub(super) doubt: Notify,
-    /// Ends the subscriptions: by a new value when messages were dropped or a subscription was refused, and with
-    /// the link.
-    cut: Arc<watch::Sender<()>>,
-    /// What the server said last that it refuses to this link.
-    refused: Arc<Mutex<Option<String>>>,
+    /// What ends subscriptions, as does the end of the link.
+    cuts: Arc<watch::Sender<Cuts>>,
     /// The inbox.
     reader: AbortHandle,
 }
 
+/// What is wrong with subscriptions of a link.
+#[derive(Default)]
+struct Cuts {
+    /// How often messages were dropped by the client. It names a subscription by a number that it tells nobody, so
+    /// all of the link end: those who subscribe again lose nothing.
+    drops: u64,
+    /// What the server said of subscriptions that it refuses, one text for each.
+    refusals: BTreeSet<String>,
+}
+
 /// What a subscription needs to know of its link without holding it.
-pub(super) struct Life(watch::Receiver<()>);
+pub(super) struct Life {
+    cuts: watch::Receiver<Cuts>,
+    /// The drops when it began.
+    drops: u64,
+    subject: String,
+}
 
 impl Link {
     /// Connects to a server, and proves that answers come through. The handle ends when the connection is lost.
@@ -78,16 +90,13 @@ impl Link {
         options: &Options,
         dropped: Arc<AtomicU64>,
     ) -> Result<(Self, JoinHandle<()>), ConnectError> {
-        let cut = Arc::new(watch::Sender::new(()));
+        let cuts = Arc::new(watch::Sender::new(Cuts::default()));
         let settings = settings(&server, options).await?;
-        let refused = Arc::new(Mutex::new(None));
         let settings = settings.event_callback({
-            let (cut, refused) = (Arc::downgrade(&cut), Arc::clone(&refused));
+            let cuts = Arc::downgrade(&cuts);
             move |event| {
-                if is_worth_a_cut(&event, &dropped, &refused)
-                    && let Some(cut) = cut.upgrade()
-                {
-                    cut.send_replace(());
+                if let Some(cuts) = cuts.upgrade() {
+                    note(&event, &cuts, &dropped);
                 }
                 future::ready(())
             }
@@ -103,7 +112,7 @@ impl Link {
         let subscriber = client.subscribe(inbox.pattern()).await;
         let subscriber = subscriber.map_err(|error| ConnectError::Unusable(error.to_string()))?;
         let reader = tokio::spawn(Arc::clone(&inbox).run(client.clone(), subscriber));
-        let link = Self { client, inbox, doubt: Notify::new(), cut, refused, reader: reader.abort_handle() };
+        let link = Self { client, inbox, doubt: Notify::new(), cuts, reader: reader.abort_handle() };
         link.echo().await.map_err(|error| ConnectError::Unusable(error.to_string()))?;
         Ok((link, reader))
     }
@@ -127,18 +136,13 @@ impl Link {
         Ok(waiting)
     }
 
-    /// Returns what tells that subscriptions must end.
-    pub(super) fn life(&self) -> Life {
-        Life(self.cut.subscribe())
-    }
-
-    /// Fails if the server has said that it refuses something that names the subject. It says so before it echoes,
-    /// but the client tells it by another way: what is not seen here yet ends the subscription.
-    pub(super) fn refused(&self, subject: &str) -> Result<(), port::Error> {
-        match &*self.refused.lock() {
-            Some(error) if error.contains(subject) => Err(port::Error::Unavailable(error.clone())),
-            _ => Ok(()),
-        }
+    /// Begins to watch over a subscription that is made next.
+    pub(super) fn life(&self, subject: String) -> Life {
+        // Rights may have been granted since.
+        self.cuts.send_modify(|cuts| cuts.refusals.retain(|refusal| !refusal.contains(&subject)));
+        let cuts = self.cuts.subscribe();
+        let drops = cuts.borrow().drops;
+        Life { cuts, drops, subject }
     }
 }
 
@@ -150,30 +154,44 @@ impl Drop for Link {
 }
 
 impl Life {
-    /// Waits until the subscriptions must end.
+    /// Waits until the subscription must end.
     pub(super) async fn end(&mut self) {
+        let (drops, subject) = (self.drops, &self.subject);
         // An error says that the link is gone.
-        let _ = self.0.changed().await;
+        let _ = self.cuts.wait_for(|cuts| cuts.drops > drops || cuts.refusal(subject).is_some()).await;
+    }
+
+    /// Fails if the server has said that it refuses the subscription. It says so before it echoes, but the client
+    /// tells it by another way: a word that is not heard yet ends the subscription.
+    pub(super) fn granted(&self) -> Result<(), port::Error> {
+        let refusal = self.cuts.borrow().refusal(&self.subject);
+        refusal.map_or(Ok(()), |refusal| Err(port::Error::Unavailable(refusal)))
     }
 }
 
-/// Says whether an event means that a subscription is not what its subscriber takes it for. The client names a
-/// subscription by a number that it tells nobody, so all of the link end: those who subscribe again lose nothing.
-fn is_worth_a_cut(event: &Event, dropped: &AtomicU64, refused: &Mutex<Option<String>>) -> bool {
+impl Cuts {
+    fn refusal(&self, subject: &str) -> Option<String> {
+        self.refusals.iter().find(|refusal| refusal.contains(subject)).cloned()
+    }
+}
+
+/// Notes what an event means for subscriptions.
+fn note(event: &Event, cuts: &watch::Sender<Cuts>, dropped: &AtomicU64) {
     match event {
         Event::SlowConsumer(_) => {
-            // Said by who ends.
             dropped.fetch_add(1, Ordering::Relaxed);
-            true
+            cuts.send_modify(|cuts| cuts.drops += 1);
         }
         Event::ServerError(error) => {
             warn!(%error, "the bus server refuses something");
             let text = error.to_string();
-            let is_subscription = text.to_lowercase().contains("permissions violation for subscription");
-            *refused.lock() = Some(text);
-            is_subscription
+            if text.to_lowercase().contains("permissions violation for subscription") {
+                cuts.send_modify(|cuts| {
+                    cuts.refusals.insert(text);
+                });
+            }
         }
-        _ => false,
+        _ => {}
     }
 }
 

@@ -53,11 +53,11 @@ struct Line {
 
 /// Serves a subject; waits until that is in force.
 pub(super) async fn serve(link: &Link, subject: Subject) -> Result<Requests, Error> {
-    let life = link.life();
+    let life = link.life(subject.to_string());
     let subscriber = link.client.queue_subscribe(subject.to_string(), GROUP.to_owned()).await;
     let subscriber = subscriber.map_err(|error| Error::Unavailable(error.to_string()))?;
     link.echo().await?;
-    link.refused(&subject.to_string())?;
+    life.granted()?;
     let (sender, requests) = mpsc::channel(SERVER_CAPACITY);
     let line = Line { client: link.client.clone(), inbox: Arc::clone(&link.inbox) };
     tokio::spawn(pass_on(subscriber, life, sender, line));

@@ -26,11 +26,11 @@ pub(super) async fn subscribe(
     dropped: Arc<AtomicU64>,
 ) -> Result<Subscription, Error> {
     // Before the subscription, so that no end of it is missed.
-    let life = link.life();
+    let life = link.life(ALL_STATUS.to_owned());
     let subscriber = link.client.subscribe(ALL_STATUS).await;
     let subscriber = subscriber.map_err(|error| Error::Unavailable(error.to_string()))?;
     link.echo().await?;
-    link.refused(ALL_STATUS)?;
+    life.granted()?;
     let (sender, messages) = mpsc::channel(capacity.max(1));
     tokio::spawn(pass_on(subscriber, life, sender, dropped));
     Ok(Subscription { messages })

@@ -83,8 +83,15 @@ pub(super) async fn try_connect(server: &NatsServer, user: &str) -> Result<NatsB
 
 /// Connects as the operator, without the adapter.
 pub(super) async fn operator(server: &NatsServer) -> async_nats::Client {
-    let options = async_nats::ConnectOptions::with_user_and_password("operator".into(), "secret".into());
-    options.connect(format!("127.0.0.1:{}", server.port())).await.expect("the operator may connect")
+    connect_as(&server.url("operator")).await
+}
+
+/// Connects as the user in the URL, without the adapter.
+pub(super) async fn connect_as(url: &str) -> async_nats::Client {
+    let server: async_nats::ServerAddr = url.parse().expect("the URL is one");
+    let [user, password] = [server.username(), server.password()].map(|it| it.unwrap_or_default().to_owned());
+    let options = async_nats::ConnectOptions::with_user_and_password(user, password);
+    options.connect(server).await.expect("the user may connect")
 }
 
 /// Waits until a condition holds.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream;
 use futures_util::future::join_all;
 use rollcall_testkit::NatsServer;
 
-use super::given::{PATIENCE, Served, connect, ended, eventually, hasty, operator, options, within};
+use super::given::{
+    PATIENCE, Served, connect, connect_as, ended, eventually, hasty, operator, options, within,
+};
 use crate::{
     NatsBus,
     contract::{heard, heartbeat, status},
@@ -124,7 +127,7 @@ async fn a_server_that_comes_back_empty_gets_a_stream_again() {
 #[tokio::test]
 async fn a_stream_that_is_deleted_is_made_again() {
     let bus = Served::with(hasty("node")).await;
-    let jetstream = async_nats::jetstream::new(operator(&bus.server).await);
+    let jetstream = jetstream::new(operator(&bus.server).await);
     jetstream.delete_stream(STREAM).await.unwrap();
 
     let published = bus.publish(status(1, "to nobody")).await;
@@ -137,7 +140,7 @@ async fn a_stream_that_is_deleted_is_made_again() {
 async fn subscribers_hear_a_change_that_the_stream_does_not_take() {
     let bus = Served::with(hasty("node")).await;
     let mut listener = bus.subscribe_status().await.unwrap();
-    let jetstream = async_nats::jetstream::new(operator(&bus.server).await);
+    let jetstream = jetstream::new(operator(&bus.server).await);
     jetstream.delete_stream(STREAM).await.unwrap();
 
     let published = bus.publish(status(1, "changed")).await;
@@ -167,6 +170,38 @@ async fn a_subscriber_that_does_not_read_is_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn what_the_client_itself_drops_ends_the_subscription_and_is_counted() {
+    let bus = Served::with(Options { subscriber_capacity: 10_000, ..options("node") }).await;
+    let mut slow = bus.subscribe_status().await.unwrap();
+    let url = bus.server.url("operator");
+
+    // Nothing of this thread's runtime goes on meanwhile: then there is more at once than the client can hold.
+    let flood = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let operator = connect_as(&url).await;
+            for n in 0..30_000 {
+                operator.publish("rollcall.status.1", n.to_string().into()).await.unwrap();
+            }
+            let jetstream = jetstream::new(connect_as(&url).await);
+            eventually("the server has them all", async || {
+                let mut stream = jetstream.get_stream(STREAM).await.unwrap();
+                stream.info().await.unwrap().state.messages == 30_000
+            })
+            .await;
+        });
+    });
+    flood.join().unwrap();
+    ended(&mut slow).await;
+
+    // One that is dropped for its own queue counts once.
+    eventually("they are counted", async || bus.dropped_messages() > 1).await;
+    let mut listener = bus.subscribe_status().await.unwrap();
+    bus.publish(status(2, "again")).await.unwrap();
+    within(async { while heard(&mut listener).await != status(2, "again") {} }).await;
+}
+
+#[tokio::test]
 async fn subscriptions_end_when_the_bus_goes() {
     let server = NatsServer::start();
     let bus = connect(&server, "node").await;
@@ -192,7 +227,7 @@ async fn many_publishes_are_under_way_at_once_and_no_more_than_the_window() {
         assert_eq!(heard(&mut listener).await, status(1, n.to_string()));
     }
     // A stream that is silent holds the window up, not those who hear: eight are sent, the others time out unsent.
-    let jetstream = async_nats::jetstream::new(operator(&bus.server).await);
+    let jetstream = jetstream::new(operator(&bus.server).await);
     jetstream.delete_stream(STREAM).await.unwrap();
     let publishes = join_all((0..20).map(|n| bus.publish(status(2, n.to_string())))).await;
     assert!(publishes.iter().all(Result::is_err), "{publishes:?}");
