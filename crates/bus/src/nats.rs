@@ -128,6 +128,9 @@ impl Bus for NatsBus {
 
     async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error> {
         let subject = message.subject;
+        if matches!(subject, Subject::Status(_)) {
+            return Err(Error::NobodyServes(subject)); // The stream would keep it, and answer.
+        }
         let answered = async {
             let link = self.connection.link().await?;
             link.send(message).await?.answer().await

@@ -121,7 +121,7 @@ fn server(url: &str) -> Result<ServerAddr, ConnectError> {
 
 /// Connects anew whenever the connection is lost, for ever.
 async fn keep(mut builder: Builder, mut lost: JoinHandle<()>, state: watch::Sender<State>) {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     let mut checked = true;
     loop {
         // A connection that is lost soon counts as a failed attempt, so that no server is dialed without pause.
@@ -138,10 +138,9 @@ async fn keep(mut builder: Builder, mut lost: JoinHandle<()>, state: watch::Send
         warn!("lost the connection to the bus");
         state.send_replace(State::Building);
         (lost, checked) = loop {
-            if failures > 0 {
-                sleep(builder.options.pause(failures)).await;
-            }
+            // Also before the first attempt: a server that goes leaves many behind at once.
             failures = failures.saturating_add(1);
+            sleep(builder.options.pause(failures)).await;
             match builder.build().await {
                 Ok((link, lost)) => {
                     state.send_replace(State::Up(Arc::new(link)));

@@ -27,7 +27,7 @@ pub enum ConnectError {
     /// The server did not answer.
     #[error("cannot connect to the bus: no answer within {0:?}")]
     Silent(Duration),
-    /// The connection was lost while it was made, or may not receive answers.
+    /// The connection was lost while it was made, or the user may not read the inbox that is configured.
     #[error("cannot connect to the bus: {0}")]
     Unusable(String),
     /// The server is too old.

@@ -109,11 +109,17 @@ impl Link {
         }
 
         let inbox = Inbox::new(client.new_inbox());
-        let subscriber = client.subscribe(inbox.pattern()).await;
+        let pattern = inbox.pattern();
+        let subscriber = client.subscribe(pattern.clone()).await;
         let subscriber = subscriber.map_err(|error| ConnectError::Unusable(error.to_string()))?;
         let reader = tokio::spawn(Arc::clone(&inbox).run(client.clone(), subscriber));
         let link = Self { client, inbox, doubt: Notify::new(), cuts, reader: reader.abort_handle() };
-        link.echo().await.map_err(|error| ConnectError::Unusable(error.to_string()))?;
+        let mut life = link.life(pattern);
+        let echoed = tokio::select! {
+            echoed = link.echo() => echoed,
+            () = life.end() => life.granted(),
+        };
+        echoed.map_err(|error| ConnectError::Unusable(error.to_string()))?;
         Ok((link, reader))
     }
 

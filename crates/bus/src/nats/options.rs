@@ -35,7 +35,7 @@ pub struct Options {
     pub ping_interval: Duration,
     /// How long it may take to connect, and how long it may take until a subscription is in force. 2 s by default.
     pub connect_timeout: Duration,
-    /// The longest pause before the second attempt to connect; it doubles with each. 50 ms by default.
+    /// The longest pause before the first attempt to connect again; it doubles with each. 50 ms by default.
     pub backoff_min: Duration,
     /// The longest pause between attempts to connect. 2 s by default.
     pub backoff_max: Duration,
@@ -90,9 +90,9 @@ impl Options {
         }
     }
 
-    /// Draws the pause after so many failed attempts, 1 or more: any up to a limit that doubles each time.
-    pub(super) fn pause(&self, failures: u32) -> Duration {
-        let doubled = self.backoff_min.saturating_mul(1 << failures.saturating_sub(1).min(20));
+    /// Draws the pause before an attempt, the first being 1: any up to a limit that doubles each time.
+    pub(super) fn pause(&self, attempt: u32) -> Duration {
+        let doubled = self.backoff_min.saturating_mul(1 << attempt.saturating_sub(1).min(20));
         let limit = doubled.min(self.backoff_max).as_nanos();
         Duration::from_nanos(u64::try_from(u128::from((self.random)()) % (limit + 1)).unwrap_or(u64::MAX))
     }
@@ -118,11 +118,11 @@ mod tests {
     fn a_pause_doubles_up_to_its_limit() {
         let exact = |bits: u64| Options::new(Arc::new(move || bits));
 
-        for (failures, limit) in [(1, 50), (2, 100), (3, 200), (6, 1_600), (7, 2_000), (u32::MAX, 2_000)] {
+        for (attempt, limit) in [(1, 50), (2, 100), (3, 200), (6, 1_600), (7, 2_000), (u32::MAX, 2_000)] {
             let limit = Duration::from_millis(limit);
             let nanos = u64::try_from(limit.as_nanos()).unwrap();
-            assert_eq!(exact(nanos).pause(failures), limit);
-            assert_eq!(exact(nanos + 1).pause(failures), Duration::ZERO);
+            assert_eq!(exact(nanos).pause(attempt), limit);
+            assert_eq!(exact(nanos + 1).pause(attempt), Duration::ZERO);
         }
     }
 }

@@ -37,8 +37,13 @@ impl Served {
     /// Starts a server and makes a bus on it.
     pub(super) async fn with(options: Options) -> Self {
         let server = NatsServer::start();
-        let bus = NatsBus::connect(&server.url("node"), options).await.expect("the bus can be opened");
-        Self { bus, server }
+        let mut bus = None;
+        eventually("the bus is opened", async || {
+            bus = NatsBus::connect(&server.url("node"), options.clone()).await.ok();
+            bus.is_some()
+        })
+        .await;
+        Self { bus: bus.expect("it was waited for"), server }
     }
 }
 
@@ -59,16 +64,20 @@ pub(super) fn options(user: &str) -> Options {
     }
 }
 
-/// Options with which a bus soon gives a silent server up and connects again. A busy machine may be as silent.
+/// Options with which a bus soon connects again.
 pub(super) fn hasty(user: &str) -> Options {
-    let (soon, often) = (Duration::from_millis(500), Duration::from_millis(100));
-    Options {
-        publish_timeout: soon,
-        connect_timeout: soon,
-        ping_interval: often,
-        backoff_max: often,
-        ..options(user)
-    }
+    Options { backoff_max: Duration::from_millis(100), ..options(user) }
+}
+
+/// Options with which a publish soon fails that the stream does not acknowledge.
+pub(super) fn impatient(user: &str) -> Options {
+    Options { publish_timeout: Duration::from_millis(500), ..hasty(user) }
+}
+
+/// Options with which a silent server is soon given up. A busy machine may be as silent.
+pub(super) fn watchful(user: &str) -> Options {
+    let often = Duration::from_millis(100);
+    Options { ping_interval: often, connect_timeout: Duration::from_secs(1), ..impatient(user) }
 }
 
 /// Connects as a user of a server.

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::given::{hasty, options};
+use super::given::options;
 use crate::{
     NatsBus,
     contract::status,
@@ -45,7 +45,7 @@ async fn a_server_that_says_nothing_is_waited_for_no_longer_than_is_granted() {
     server.pause();
 
     let connect_timeout = Duration::from_millis(100);
-    let options = Options { connect_timeout, ..hasty("node") };
+    let options = Options { connect_timeout, ..options("node") };
     let refused = NatsBus::connect(&server.url("node"), options).await.err().unwrap();
 
     let timed_out = refused.to_string().contains("timed out");

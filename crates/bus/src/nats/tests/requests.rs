@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use rollcall_testkit::NatsServer;
 
-use super::given::{Served, connect, ended, eventually, hasty, operator, within};
+use super::given::{PATIENCE, Served, connect, ended, eventually, hasty, operator, within};
 use crate::{
     NatsBus,
     contract::heartbeat,
@@ -38,11 +38,15 @@ async fn a_request_into_a_silent_server_is_not_served_when_it_goes_on() {
     let server = NatsServer::start();
     let presence = connect(&server, "presence").await;
     let requests = presence.serve(Subject::Heartbeat).await.unwrap();
-    let gateway = NatsBus::connect(&server.url("gateway"), hasty("gateway")).await.unwrap();
+    let (gateway, gone) = (connect(&server, "gateway").await, connect(&server, "gateway").await);
 
     server.pause();
-    let answer = gateway.request(heartbeat("late"), Duration::from_millis(50)).await;
-    assert!(matches!(answer, Err(Error::Timeout { .. })), "{answer:?}");
+    for bus in [&gateway, &gone] {
+        let answer = bus.request(heartbeat("late"), Duration::from_millis(50)).await;
+        assert!(matches!(answer, Err(Error::Timeout { .. })), "{answer:?}");
+    }
+    // That the connection is closed does not take back what was sent over it.
+    drop(gone);
     server.resume();
 
     let (served, ()) = tokio::join!(serve_until_last(requests), ask(&gateway, "last"));
@@ -106,7 +110,7 @@ async fn what_was_taken_is_answered_after_serving_has_ended() {
     let bus = Served::start().await;
     let mut requests = bus.serve(Subject::Heartbeat).await.unwrap();
 
-    let (answer, ()) = tokio::join!(bus.request(heartbeat("hello"), super::given::PATIENCE), async {
+    let (answer, ()) = tokio::join!(bus.request(heartbeat("hello"), PATIENCE), async {
         let request = requests.requests.recv().await.unwrap();
         drop(requests);
         eventually("nobody serves", async || {

@@ -5,10 +5,11 @@ use bytes::Bytes;
 use rollcall_testkit::NatsServer;
 use tokio::sync::mpsc;
 
-use super::given::{PATIENCE, connect, try_connect, within};
+use super::given::{PATIENCE, connect, options, try_connect, within};
 use crate::{
+    NatsBus,
     contract::{heard, heartbeat, status},
-    nats::STREAM,
+    nats::{ConnectError, Options, STREAM},
     port::{Bus as _, Error},
     subject::Subject,
 };
@@ -59,6 +60,18 @@ async fn a_gateway_may_not_serve_reports_nor_hear_changes() {
         Err(error) => assert!(matches!(error, Error::Unavailable(_)), "{error:?}"),
         Ok(mut listener) => assert_eq!(within(listener.messages.recv()).await, None),
     }
+}
+
+#[tokio::test]
+async fn an_inbox_that_is_anothers_is_told() {
+    let server = NatsServer::start();
+    let with_inbox = Options { inbox: "_INBOX.gateway".to_owned(), ..options("presence") };
+
+    let refused = NatsBus::connect(&server.url("presence"), with_inbox).await.err().unwrap();
+
+    assert!(matches!(refused, ConnectError::Unusable(_)), "{refused:?}");
+    let text = refused.to_string();
+    assert!(text.contains("Permissions Violation") && text.contains("_INBOX.gateway."), "{text}");
 }
 
 #[tokio::test]

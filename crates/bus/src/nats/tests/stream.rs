@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, future::join_all};
 use rollcall_proto::trace::{TRACEPARENT, TraceParent};
 use rollcall_testkit::NatsServer;
 
-use super::given::{Served, connect, operator, options, try_connect};
+use super::given::{Served, connect, operator, options, try_connect, within};
 use crate::{
     NatsBus,
     contract::{status, trace},
@@ -140,7 +140,7 @@ async fn every_change_that_was_acknowledged_is_in_it() {
     let mut messages = consumer.messages().await.unwrap();
     let mut kept = Vec::new();
     while kept.len() < 100 {
-        let message = super::given::within(messages.next()).await.unwrap().unwrap();
+        let message = within(messages.next()).await.unwrap().unwrap();
         let n: u16 = str::from_utf8(&message.payload).unwrap().parse().unwrap();
         assert_eq!(message.subject.as_str(), format!("rollcall.status.{}", n % 10));
         let header = message.headers.as_ref().unwrap().get(TRACEPARENT).unwrap();
