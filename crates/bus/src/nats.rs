@@ -31,7 +31,7 @@ mod tests;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -47,6 +47,7 @@ use tokio::{
     task::coop::unconstrained,
     time,
 };
+use tracing::warn;
 
 use self::{connection::Connection, inbox::Waiting};
 pub use self::{
@@ -59,6 +60,10 @@ use crate::{
     subject::Subject,
 };
 
+/// How long a publish waits for a place in the window. Where the stream does its work one gets free every few
+/// microseconds; it does none while a leader is elected, which takes seconds.
+const STALL: Duration = Duration::from_millis(100);
+
 /// A bus on NATS. It goes when it is dropped.
 pub struct NatsBus {
     connection: Connection,
@@ -67,6 +72,8 @@ pub struct NatsBus {
     turn: Mutex<()>,
     /// The publishes that may wait for the stream.
     window: Semaphore,
+    /// Set when no place got free in [`STALL`], until something is acknowledged again.
+    stalled: AtomicBool,
     dropped: Arc<AtomicU64>,
 }
 
@@ -77,7 +84,14 @@ impl NatsBus {
         let dropped = Arc::new(AtomicU64::new(0));
         let connection = Connection::open(url, options.clone(), Arc::clone(&dropped)).await?;
         let window = Semaphore::new(options.publish_window.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { connection, options, turn: Mutex::default(), window, dropped })
+        Ok(Self {
+            connection,
+            options,
+            turn: Mutex::default(),
+            window,
+            stalled: AtomicBool::new(false),
+            dropped,
+        })
     }
 
     /// Counts the messages that found a subscriber's queue full. There may have been more: those that came until
@@ -90,15 +104,33 @@ impl NatsBus {
     async fn publish_change(&self, message: Message) -> Result<(), Error> {
         // Without the runtime's budget: where it ends, a publish would lose its place to one that was begun later.
         let (_place, waiting) = unconstrained(self.send_in_turn(message)).await?;
-        judge(&waiting.answer().await?)
+        let kept = judge(&waiting.answer().await?);
+        self.stalled.store(false, Ordering::Relaxed);
+        kept
     }
 
-    /// Sends a change once there is a place for it. Those who wait send in the order in which they began.
+    /// Sends a change once there is a place for it. Those who wait send in the order in which they began. A change
+    /// for which there is no place, because the stream acknowledges none, is sent all the same, so that it is
+    /// heard, and has to be published again, so that it is surely kept.
     async fn send_in_turn(&self, message: Message) -> Result<(SemaphorePermit<'_>, Waiting), Error> {
         let _turn = self.turn.lock().await;
-        let place = self.window.acquire().await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let waiting = self.connection.link().await?.send(message).await?;
-        Ok((place, waiting))
+        let place = if self.stalled.load(Ordering::Relaxed) {
+            self.window.try_acquire().ok()
+        } else {
+            time::timeout(STALL, self.window.acquire()).await.ok().and_then(Result::ok)
+        };
+        let link = self.connection.link().await?;
+        if let Some(place) = place {
+            return Ok((place, link.send(message).await?));
+        }
+        if !self.stalled.swap(true, Ordering::Relaxed) {
+            warn!(stream = STREAM, "the stream acknowledges nothing, changes are sent without");
+        }
+        link.send_without_answer(message).await?;
+        Err(Error::Unavailable(format!(
+            "{} publishes wait for the stream already",
+            self.options.publish_window
+        )))
     }
 }
 

@@ -142,6 +142,13 @@ impl Link {
         Ok(waiting)
     }
 
+    /// Sends a message that asks for no answer.
+    pub(super) async fn send_without_answer(&self, message: port::Message) -> Result<(), port::Error> {
+        let (subject, headers) = (message.subject.to_string(), wire::headers(&message));
+        let sent = self.client.publish_with_headers(subject, headers, message.payload).await;
+        sent.map_err(|error| port::Error::Unavailable(error.to_string()))
+    }
+
     /// Begins to watch over a subscription that is made next.
     pub(super) fn life(&self, subject: String) -> Life {
         // Rights may have been granted since.
@@ -225,7 +232,7 @@ async fn settings(server: &ServerAddr, options: &Options) -> Result<ConnectOptio
         });
     if let Some(user) = server.username() {
         let password = server.password().unwrap_or_default();
-        settings = settings.user_and_password(user.to_owned(), password.to_owned());
+        settings = settings.user_and_password(decoded(user), decoded(password));
     } else if let Some(login) = &options.login {
         let path = &login.password_file;
         let password = fs::read_to_string(path).await;
@@ -255,4 +262,39 @@ fn without_login(server: ServerAddr) -> ServerAddr {
 
 fn nowhere() -> ServerAddr {
     NOWHERE.parse().expect("the address is one")
+}
+
+/// Replaces what stands in a URL for characters that cannot stand there (RFC 3986, section 2.1).
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
+        let hex = hex.and_then(|hex| str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_url_is_decoded_and_kept_out_of_the_log() {
+        let server: ServerAddr = "tls://us%3Aer:p%40ss%zz%+f%C3%A9%@host:1".parse().unwrap();
+
+        assert_eq!(server.username().map(decoded).as_deref(), Some("us:er"));
+        assert_eq!(server.password().map(decoded).as_deref(), Some("p@ss%zz%+fé%"));
+        assert_eq!(without_login(server).as_url_str(), "tls://host:1");
+    }
 }

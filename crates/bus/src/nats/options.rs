@@ -25,7 +25,8 @@ pub struct Options {
     pub stream: Option<Limits>,
     /// How long a publish may take until the stream has the message. 2 s by default.
     pub publish_timeout: Duration,
-    /// How many publishes may wait for the stream at once; further ones wait for those. 256 by default.
+    /// How many publishes may wait for the stream at once; further ones wait for those, or, where the stream has
+    /// come to a halt, are sent and fail. 256 by default.
     pub publish_window: usize,
     /// How many messages may wait for a subscriber; one that lets more wait is dropped. 16,384 by default: some
     /// seconds of a busy node's changes, and at most a few MiB.
