@@ -38,9 +38,14 @@ impl Process {
         self.0.wait().expect("a child can be reaped");
     }
 
-    /// Stops the server with SIGSTOP: its connections stay open, and it says nothing.
+    /// Stops the server with SIGSTOP: its connections stay open, and it says nothing. Waits until it has stopped.
     pub(crate) fn pause(&self) {
         self.signal("-STOP");
+        let start = Instant::now();
+        while !is_stopped(self.0.id()) {
+            assert!(start.elapsed() < PATIENCE, "the server did not stop within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets a stopped server go on with SIGCONT.
@@ -131,6 +136,19 @@ impl Drop for Folder {
         }
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Says whether a process is stopped, with all its threads where the system tells of those.
+fn is_stopped(id: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else {
+        let state = Command::new("ps").args(["-o", "state=", "-p", &id.to_string()]).output();
+        return state.expect("ps is installed").stdout.trim_ascii().starts_with(b"T");
+    };
+    // The state follows the name, which stands in brackets and may hold some itself.
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    })
 }
 
 /// Finds a program; panics with what to do where there is none.
