@@ -4,7 +4,7 @@ mod bus;
 mod secret;
 mod store;
 
-pub use bus::BusConfig;
+pub use bus::{BusConfig, Role};
 pub use secret::Secret;
 pub use store::StoreConfig;
 

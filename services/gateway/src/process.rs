@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_process::{BoxError, Process, Settings, engines::BusConfig};
+use rollcall_process::{BoxError, Process, Settings, engines::{BusConfig, Role}};
 use rollcall_runtime::{
     Clock,
     config::{Profile, Validate, faults_of},
@@ -12,6 +12,9 @@ use rollcall_runtime::{
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Service};
+
+/// What the process does with the bus.
+const ROLE: Role = Role { name: "gateway", publishes: false };
 
 /// What an operator may choose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +58,7 @@ impl Process for Service {
     type Config = ProcessConfig;
 
     async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
-        let bus = config.bus.open().await?;
+        let bus = config.bus.open(ROLE).await?;
         Ok(Self::bind(config.gateway, bus, Clock::new())?)
     }
 

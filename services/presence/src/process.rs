@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use rollcall_process::{
     BoxError, Process, Settings,
-    engines::{BusConfig, StoreConfig},
+    engines::{BusConfig, Role, StoreConfig},
 };
 use rollcall_runtime::{
     Clock,
@@ -15,6 +15,9 @@ use rollcall_runtime::{
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Service};
+
+/// What the process does with the bus.
+const ROLE: Role = Role { name: "presence", publishes: true };
 
 /// What an operator may choose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,7 +64,7 @@ impl Process for Service {
     type Config = ProcessConfig;
 
     async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
-        let (store, bus) = (config.store.open().await?, config.bus.open().await?);
+        let (store, bus) = (config.store.open().await?, config.bus.open(ROLE).await?);
         Ok(Self::bind(&config.presence, store, bus, Clock::new())?)
     }
 
