@@ -226,14 +226,16 @@ async fn subscriptions_end_when_the_bus_goes() {
 
 #[tokio::test]
 async fn publishes_that_are_under_way_at_once_keep_their_order() {
-    let bus = Served::with(Options { publish_window: 8, ..options("node") }).await;
-    let mut listener = bus.subscribe_status().await.unwrap();
+    for publish_window in [8, 256] {
+        let bus = Served::with(Options { publish_window, ..options("node") }).await;
+        let mut listener = bus.subscribe_status().await.unwrap();
 
-    let publishes = join_all((0..200).map(|n| bus.publish(status(1, n.to_string())))).await;
+        let publishes = join_all((0..500).map(|n| bus.publish(status(1, n.to_string())))).await;
 
-    assert!(publishes.iter().all(Result::is_ok), "{publishes:?}");
-    for n in 0..200 {
-        assert_eq!(heard(&mut listener).await, status(1, n.to_string()));
+        assert!(publishes.iter().all(Result::is_ok), "{publishes:?}");
+        for n in 0..500 {
+            assert_eq!(heard(&mut listener).await, status(1, n.to_string()));
+        }
     }
 }
 
