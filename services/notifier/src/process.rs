@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_process::{BoxError, Process, Settings, engines::{BusConfig, Role}};
+use rollcall_process::{
+    BoxError, Process, Settings,
+    engines::{BusConfig, Role},
+};
 use rollcall_runtime::{
     config::{Profile, Validate, faults_of},
     shutdown::CancellationToken,
