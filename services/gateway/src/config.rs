@@ -43,6 +43,10 @@ pub struct Config {
     /// How long a call to another service may take. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// Over how long clients are asked to move to other gateways before this one stops. Default 20 s; zero closes
+    /// their connections at once.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
     /// Origins of browser pages that may connect, besides the gateway's own host. Default none.
     pub allowed_origins: Vec<String>,
     /// Connections open at once; further ones are refused with HTTP 503. Default 100000.
@@ -68,6 +72,7 @@ impl Config {
             report_every: Duration::from_secs(2),
             report_timeout: Duration::from_secs(1),
             call_timeout: Duration::from_secs(5),
+            drain: Duration::from_secs(20),
             allowed_origins: Vec::new(),
             connections: 100_000,
             admissions_per_second: 5_000,
@@ -81,6 +86,7 @@ impl Config {
                 upload_left: Duration::from_millis(2500),
                 report_every: Duration::from_millis(500),
                 report_timeout: Duration::from_millis(500),
+                drain: Duration::from_secs(2),
                 ..defaults
             },
         }

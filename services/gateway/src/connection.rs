@@ -24,7 +24,7 @@ use rollcall_domain::{
     user::EndReason,
 };
 use rollcall_proto::{
-    client::v1::{Kicked, Reply, ServerFrame, reply, server_frame::Event as ServerEvent},
+    client::v1::{Draining, Kicked, Reply, ServerFrame, reply, server_frame::Event as ServerEvent},
     close::CloseCode,
 };
 
@@ -216,6 +216,10 @@ impl Connection {
         }
         if !self.owed || self.running == Running::List {
             return None;
+        }
+        if let Some(reconnect_after_ms) = self.handle.take_draining() {
+            let event = ServerEvent::Draining(Draining { reconnect_after_ms });
+            return Some(self.codec.encode(&ServerFrame { event: Some(event) }));
         }
         let hold_own = self.running == Running::Own;
         let message = self.gateway.hub.take_output(&self.handle, hold_own);

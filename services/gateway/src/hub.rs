@@ -19,7 +19,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -32,7 +32,7 @@ use rollcall_domain::{
     user::EndReason,
 };
 use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
-use rollcall_runtime::clock::Monotonic;
+use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
 pub(crate) use self::{index::UserKey, lists::ListDelta, push::close_code, reports::Report};
@@ -64,6 +64,8 @@ pub(crate) struct SessionHandle {
     slot: SessionSlot,
     /// Whether a logout is on its way.
     leaving: AtomicBool,
+    /// In how many milliseconds the client is to move, and 1; 0 for no need to, or once it was told.
+    draining: AtomicU32,
     /// When the client was last heard, as [`Monotonic`].
     heard: AtomicU64,
     /// Whether [`Hub::take_output`] may have something.
@@ -97,6 +99,11 @@ impl SessionHandle {
     pub(crate) fn poll_output(&self, waker: &std::task::Waker) -> bool {
         self.waker.register(waker);
         self.has_output.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes what the client is to be told: that it should move, and in how many milliseconds.
+    pub(crate) fn take_draining(&self) -> Option<u32> {
+        self.draining.swap(0, Ordering::AcqRel).checked_sub(1)
     }
 
     /// Returns the code to close with, once the connection is to close.
@@ -238,6 +245,7 @@ impl Hub {
             login,
             slot,
             leaving: AtomicBool::new(false),
+            draining: AtomicU32::new(0),
             heard: AtomicU64::new(heard.0),
             has_output: AtomicBool::new(true),
             close: AtomicU16::new(0),
@@ -297,6 +305,15 @@ impl Hub {
     pub(crate) fn close_all(&self, code: CloseCode) {
         for session in self.state.lock().sessions.iter().flatten() {
             session.handle.order_close(code);
+        }
+    }
+
+    /// Asks all clients to move to another gateway, each after a time of its own, spread over `window`.
+    pub(crate) fn drain(&self, window: Duration) {
+        for session in self.state.lock().sessions.iter().flatten() {
+            let after = u32::try_from(rng::jitter(window).as_millis()).unwrap_or(u32::MAX - 1);
+            session.handle.draining.store(after + 1, Ordering::Release);
+            session.handle.wake();
         }
     }
 

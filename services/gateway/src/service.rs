@@ -91,17 +91,26 @@ async fn end_silent(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     }
 }
 
-/// Asks all clients to go, and waits for it a bounded time.
+/// Asks all clients to move to another gateway, and then closes the connections of those that did not.
 async fn leave(gateway: &Gateway) {
+    let window = gateway.config.drain;
+    let (sessions, users) = gateway.hub.counts();
+    if sessions > 0 && !window.is_zero() {
+        info!(sessions, users, ?window, "asking clients to move");
+        // The last of them is given time to do so.
+        gateway.hub.drain(window.mul_f64(0.75));
+        let _ = tokio::time::timeout(window, all_left(gateway)).await;
+    }
     let (sessions, users) = gateway.hub.counts();
     info!(sessions, users, "closing all connections");
     gateway.hub.close_all(CloseCode::GoingAway);
-    let left = async {
-        while gateway.hub.counts().0 > 0 {
-            tokio::time::sleep(TICK).await;
-        }
-    };
-    if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
+    if tokio::time::timeout(LEAVE_LIMIT, all_left(gateway)).await.is_err() {
         warn!(sessions = gateway.hub.counts().0, "connections did not close in time");
+    }
+}
+
+async fn all_left(gateway: &Gateway) {
+    while gateway.hub.counts().0 > 0 {
+        tokio::time::sleep(TICK).await;
     }
 }
