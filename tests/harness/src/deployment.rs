@@ -65,6 +65,25 @@ pub(crate) struct Part {
     /// The service, or `rollcall` for all in one.
     pub(crate) service: &'static str,
     pub(crate) process: Process,
+    /// How it was started.
+    program: String,
+    number: usize,
+    profile: &'static str,
+    config: String,
+    /// Where it listens, by name.
+    listens: BTreeMap<String, String>,
+}
+
+impl Part {
+    /// Starts the process again that has ended, on the ports that it had, and waits until it serves.
+    pub(crate) async fn start_again(&mut self, folder: &Path) {
+        let main = if self.service == "gateway" { "client" } else { "grpc" };
+        let listen = format!("listen = \"{}\"", self.listens[main]);
+        let config = self.config.replace("listen = \"127.0.0.1:0\"", &listen);
+        let starter = Starter { profile: self.profile, folder, engines: None };
+        let started = starter.spawn(self.service, &self.program, self.number, &config, &[]);
+        self.process = started.listens().await.process;
+    }
 }
 
 /// Starts the processes of one `rollcall`.
@@ -89,10 +108,9 @@ impl Starter<'_> {
             arguments.extend(["--store", store, "--bus", bus]);
         }
         let started = self.spawn("rollcall", "rollcall", 0, config, &arguments);
-        let (part, mut listens) = started.listens().await;
-        let mut take = |name: &str| listens.remove(name).expect("an address of each service");
-        let addresses =
-            Addresses::new(vec![take("client")], take("admin"), take("subscription"), take("notifier"));
+        let part = started.listens().await;
+        let at = |name: &str| part.listens[name].clone();
+        let addresses = Addresses::new(vec![at("client")], at("admin"), at("subscription"), at("notifier"));
         (vec![part], addresses)
     }
 
@@ -107,8 +125,8 @@ impl Starter<'_> {
             .map(|(service, number)| self.service(service, number, ""))
             .collect();
         for started in behind {
-            let (part, listens) = started.listens().await;
-            grpc.entry(part.service).or_insert_with(Vec::new).push(listens["grpc"].clone());
+            let part = started.listens().await;
+            grpc.entry(part.service).or_insert_with(Vec::new).push(part.listens["grpc"].clone());
             parts.push(part);
         }
         let urls = |service: &str| {
@@ -125,8 +143,8 @@ impl Starter<'_> {
             (0..INSTANCES).map(|number| self.service("gateway", number, &config)).collect();
         let mut clients = Vec::new();
         for started in gateways {
-            let (part, mut listens) = started.listens().await;
-            clients.extend(listens.remove("client"));
+            let part = started.listens().await;
+            clients.push(part.listens["client"].clone());
             parts.push(part);
         }
         let first = |service: &str| grpc[service][0].clone();
@@ -160,6 +178,8 @@ impl Starter<'_> {
         let config_file = self.folder.join(format!("{service}-{number}.toml"));
         fs::write(&config_file, config).expect("a configuration can be written");
         let file = self.folder.join(format!("{service}-{number}.json"));
+        // What an earlier process of the name left there is not this one's.
+        let _ = fs::remove_file(&file);
         let mut command = Command::new(binary(program));
         command
             .args(["--profile", self.profile])
@@ -169,13 +189,15 @@ impl Starter<'_> {
             .arg(&file)
             .args(arguments);
         let process = Process::spawn(&format!("{service}-{number}"), command, self.folder);
-        Started { part: Part { service, process }, file }
+        let (program, config, profile) = (program.to_owned(), config.to_owned(), self.profile);
+        let listens = BTreeMap::new();
+        Started { part: Part { service, process, program, number, profile, config, listens }, file }
     }
 }
 
 impl Started {
     /// Waits until the process says where it listens.
-    async fn listens(mut self) -> (Part, BTreeMap<String, String>) {
+    async fn listens(mut self) -> Part {
         let mut addresses = None;
         let service = self.part.service;
         eventually(&format!("{service} to serve"), async || {
@@ -188,6 +210,7 @@ impl Started {
             addresses.is_some()
         })
         .await;
-        (self.part, addresses.expect("just read"))
+        self.part.listens = addresses.expect("just read");
+        self.part
     }
 }

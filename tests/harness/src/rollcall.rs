@@ -114,11 +114,20 @@ impl Rollcall {
         self.parts.iter().map(|part| part.process.output() + &part.process.errors()).collect()
     }
 
-    /// Returns a process by the name of its service and its number from 0.
+    /// Returns a process of a cluster by the name of its service and its number from 0.
     pub fn process(&mut self, service: &str, number: usize) -> &mut Process {
+        &mut self.part(service, number).process
+    }
+
+    /// Starts a process of a cluster again that has ended, where it was, and waits until it serves.
+    pub async fn start_again(&mut self, service: &str, number: usize) {
+        let folder = self.folder.0.clone();
+        self.part(service, number).start_again(&folder).await;
+    }
+
+    fn part(&mut self, service: &str, number: usize) -> &mut Part {
         let mut of_service = self.parts.iter_mut().filter(|part| part.service == service);
-        let part = of_service.nth(number).unwrap_or_else(|| panic!("there is no {service} {number}"));
-        &mut part.process
+        of_service.nth(number).unwrap_or_else(|| panic!("there is no {service} {number}"))
     }
 
     /// Returns the servers of a deployment that has some.
