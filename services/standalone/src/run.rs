@@ -36,7 +36,9 @@ pub async fn run(args: Args) -> Result<(), Error> {
     if let Some(path) = &file {
         addresses::remove_stale(path)?;
     }
-    let Some(bound) = shutdown.run_until_cancelled(Node::bind(config)).await else { return Ok(()) };
+    // Boxed: it connects to servers, once.
+    let binding = Box::pin(Node::bind(config));
+    let Some(bound) = shutdown.run_until_cancelled(binding).await else { return Ok(()) };
     let node = bound?;
     let addresses = node.addresses();
     node.run(shutdown, started(addresses, args.demo, file)).await

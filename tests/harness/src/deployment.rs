@@ -155,15 +155,15 @@ impl Starter<'_> {
         let engines = self.engines.expect("a cluster is on servers");
         let bus = engines.nats.url(service);
         let store = engines.redis.url();
-        let mut config = format!("{config}\n[bus]\nurl = \"{bus}\"\n");
+        let own = match config {
+            "" => format!("[{service}]\nlisten = \"127.0.0.1:0\"\n"),
+            config => config.replace("[gateway]\n", "[gateway]\nlisten = \"127.0.0.1:0\"\n"),
+        };
+        let mut sections = vec![own, format!("[bus]\nurl = \"{bus}\"\n")];
         if matches!(service, "presence" | "subscription") {
-            config += &format!("[store]\nurl = \"{store}\"\npartitions = 16\n");
+            sections.push(format!("[store]\nurl = \"{store}\"\npartitions = 16\n"));
         }
-        if service != "gateway" {
-            config += &format!("[{service}]\nlisten = \"127.0.0.1:0\"\n");
-        } else {
-            config = config.replace("[gateway]\n", "[gateway]\nlisten = \"127.0.0.1:0\"\n");
-        }
+        let config = sections.join("\n");
         self.spawn(service, &format!("rollcall-{service}"), number, &config, &[])
     }
 

@@ -1,6 +1,9 @@
 //! Which bus, and how it is treated.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rollcall_bus::{
     Bus, MemoryBus,
@@ -98,8 +101,8 @@ impl BusConfig {
     }
 }
 
-fn some(path: &PathBuf) -> Option<PathBuf> {
-    (!path.as_os_str().is_empty()).then(|| path.clone())
+fn some(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
 }
 
 /// Says whether another attempt may do better.
