@@ -130,6 +130,7 @@ class Part:
     command: list
     log: str
     pid: int = 0
+    born: str = ""
 
     @property
     def name(self):
@@ -141,7 +142,7 @@ class Part:
 
     def is_alive(self):
         """Says whether it runs: not only someone who was given the same pid later."""
-        return self.pid > 0 and command_of(self.pid) == " ".join(self.command)
+        return bool(self.born) and birth_of(self.pid) == self.born
 
     def signal(self, *signals):
         """Sends signals, unless it is gone."""
@@ -158,16 +159,20 @@ class Part:
         return f"--- {shown(self.log)} cannot be read"
 
 
-def command_of(pid):
-    """Returns the command line of a process, with spaces between; nothing where there is none, or a zombie."""
-    if Path("/proc/self/cmdline").exists():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return ""
-        return " ".join(os.fsdecode(word) for word in words[:-1])
-    found = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
-    return found.stdout.strip()
+def birth_of(pid):
+    """Returns when a process began, which tells it from all that had or will have its pid; nothing if it has ended."""
+    if not Path("/proc/self/stat").exists():
+        asked = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+        words = subprocess.run(asked, capture_output=True, text=True).stdout.split()
+        return "" if not words or words[0].startswith("Z") else " ".join(words[1:])
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # After the name, which stands in brackets and may hold some itself: the state is the 3rd field, the ticks
+        # from boot to start the 22nd.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else f"{boot}/{fields[19]}"
 
 
 class Folder:
@@ -278,16 +283,16 @@ class Plan:
     def check_ports(self):
         """Looks whether all ports are free, and tells of all that are not."""
         kinds = [*(service for stage in STAGES for service in stage), "health"]
-        taken = [(kind, self.port(kind, number)) for kind in kinds for number in self.numbers(kind)
+        taken = [(f"{kind}-{number}", self.port(kind, number)) for kind in kinds for number in self.numbers(kind)
                  if not is_free(self.port(kind, number))]
         if not taken:
             return
         look = f"ss -ltnp 'sport = :{taken[0][1]}'" if sys.platform == "linux" else f"lsof -nP -iTCP:{taken[0][1]}"
         raise Unexpected("\n".join([
             "ports are taken:",
-            *(f"  {HOST}:{number}, for {kind}" for kind, number in taken),
+            *(f"  {HOST}:{number}, for {name}" for name, number in taken),
             f"Stop who listens there (`{look}` shows who), or take other ports, as by",
-            f'  make cluster ARGS="--port-base {self.base + 100}"',
+            f"  {ours(self.folder, 'start', '--port-base', str(self.base + 100))}",
         ]))
 
     def launch(self, service, number):
@@ -314,11 +319,9 @@ class Plan:
             "appendonly yes",
             "appendfsync everysec",
             'save ""',
-            # Its command line stays as it was given: by it the process is known again.
-            "set-proc-title no",
         ]
         config = folder.write("config/redis.conf", "\n".join(lines) + "\n")
-        return [engine("redis-server", "ROLLCALL_REDIS_SERVER"), str(config)], {}
+        return [engine("redis"), str(config)], {}
 
     def nats(self):
         """NATS as it is deployed, with its streams on disk."""
@@ -330,7 +333,7 @@ class Plan:
         }
         config = folder.write("config/nats.conf", deployed("nats/nats.conf", here))
         passwords = {f"ROLLCALL_{user.upper()}_PASSWORD": folder.secret(user) for user in BUS_USERS}
-        return [engine("nats-server", "ROLLCALL_NATS_SERVER"), "--config", str(config)], passwords
+        return [engine("nats"), "--config", str(config)], passwords
 
     def service(self, service, number):
         """A service, with its own user of the bus."""
@@ -392,7 +395,7 @@ class Starter:
                 # Ctrl-C is for us: processes are stopped in order.
                 start_new_session=True,
             )
-        part.pid = child.pid
+        part.pid, part.born = child.pid, birth_of(child.pid)
         self.folder.remember(part)
         self.parts.append(part)
         self.children[part.name] = child
@@ -408,9 +411,9 @@ class Starter:
             for other in self.parts:
                 code = self.children[other.name].poll()
                 if code is not None:
-                    raise Unexpected(f"{other.last_lines()}\n{other.name} ended {told(code)}, expected it to serve")
+                    raise Unexpected(f"{other.name} ended {told(code)}, expected it to serve\n{other.last_lines()}")
             if time.monotonic() > deadline:
-                raise Unexpected(f"{part.last_lines()}\n{part.name} does not serve after {START_LIMIT:.0f} s")
+                raise Unexpected(f"{part.name} does not serve after {START_LIMIT:.0f} s\n{part.last_lines()}")
             time.sleep(POLL)
 
     def reap(self):
@@ -448,7 +451,7 @@ class Demo:
         code, output, errors = self.run(*create)
         if code != 0:
             raise Unexpected(f"the demo's app could not be made: {errors}\nIf it is there from before, its key is "
-                             f"lost: `{ours(self.folder, 'stop')} --wipe` removes all data, then start again")
+                             f"lost: `{ours(self.folder, 'stop', '--wipe')}` removes all data, then start again")
         self.folder.write("secrets/app-key", json.loads(output)["token_key"])
         return path.read_text()
 
@@ -572,14 +575,17 @@ def is_free(number):
     return True
 
 
-def engine(program, variable):
+def engine(service):
     """Finds the server of an engine."""
+    program, variable = f"{service}-server", f"ROLLCALL_{service.upper()}_SERVER"
     named = os.environ.get(variable)
-    path = Path(named) if named else ROOT / ".tools/current/bin" / program
-    found = shutil.which(str(path))
+    path = named or str(ROOT / ".tools/current/bin" / program)
+    found = shutil.which(path)
+    if found is None and named:
+        raise Unexpected(f"{variable} is {named!r}, expected a server of {program.partition('-')[0]} that can be run")
     if found is None:
         raise Unexpected(f"{program} is missing at {shown(path)}: `make setup` installs it on Linux (x86-64, aarch64) "
-                         f"and macOS (arm64); on other systems install it yourself and name it in {variable}")
+                         f"and macOS (arm64); elsewhere install it yourself, and name it in {variable}")
     return str(Path(found).absolute())
 
 
@@ -615,11 +621,15 @@ def told(code):
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with {code}"
 
 
-def ours(folder, command):
-    """Says how a command is called for this folder."""
-    if folder.path == ROOT / ".cluster":
-        return f"scripts/cluster.py {command}"
-    return f"scripts/cluster.py {command} --folder {shlex.quote(shown(folder.path))}"
+def ours(folder, command, *flags):
+    """Says how a command is called for this folder, from where we are."""
+    if folder.path == ROOT / ".cluster" and Path.cwd() == ROOT:
+        target = "make cluster" if command == "start" else f"make cluster-{command}"
+        return f"{target} ARGS={shlex.quote(' '.join(flags))}" if flags else target
+    words = [shown(Path(__file__).absolute()), command, *flags]
+    if folder.path != ROOT / ".cluster":
+        words += ["--folder", shown(folder.path)]
+    return " ".join(shlex.quote(word) for word in words)
 
 
 def end(folder, parts, starter=None):
@@ -635,9 +645,10 @@ def end(folder, parts, starter=None):
             else:
                 folder.forget(part)
                 clock.say(f"{part.name} was not running")
+        deadline = clock.passed() + STOP_LIMIT
         for part in stopping:
             how = "stopped"
-            if not await_end(part, clock.passed() + STOP_LIMIT, clock, starter):
+            if not await_end(part, deadline, clock, starter):
                 part.signal(signal.SIGKILL)
                 how = f"did not stop within {STOP_LIMIT:.0f} s and was killed"
                 if not await_end(part, clock.passed() + KILL_LIMIT, clock, starter):
@@ -657,13 +668,21 @@ def await_end(part, deadline, clock, starter):
     return True
 
 
+def check_programs(binaries):
+    """Looks whether all is there that will be started."""
+    services = [service for stage in STAGES for service in stage if service not in ENGINES]
+    for name in ["rollcallctl", *(f"rollcall-{service}" for service in services)]:
+        if not (binaries / name).is_file():
+            raise Unexpected(f"{shown(binaries / name)} is missing: `make build` builds it; --binaries names another "
+                             "folder")
+    for service in ENGINES:
+        engine(service)
+
+
 def start(options):
     """Starts a cluster, or says that one runs."""
     folder = Folder(options.folder)
-    for name in ["gateway", "presence", "subscription", "notifier", "ctl"]:
-        binary = options.binaries / (f"rollcall-{name}" if name != "ctl" else "rollcallctl")
-        if not binary.is_file():
-            raise Unexpected(f"{shown(binary)} is missing: `make build` builds it; --binaries names another folder")
+    check_programs(options.binaries)
     interrupt = Interrupt()
     with folder.lock():
         parts = folder.parts()
@@ -686,7 +705,7 @@ def start(options):
             if isinstance(error, Interrupted):
                 say("\ninterrupted, stopping what was started")
             elif isinstance(error, Unexpected):
-                say(f"\nthe cluster does not start: {error}\n")
+                print(f"\ncluster: {error}\n", file=sys.stderr, flush=True)
             end(folder, starter.parts, starter)
             if isinstance(error, (Interrupted, Unexpected)):
                 return 1
@@ -750,7 +769,7 @@ def stop(options):
             folder.wipe()
             say(f"removed {shown(folder.path)}, with all data and logs")
         elif parts:
-            say(f"data and logs stay in {shown(folder.path)}; `{ours(folder, 'stop')} --wipe` removes them")
+            say(f"data and logs stay in {shown(folder.path)}; `{ours(folder, 'stop', '--wipe')}` removes them")
     return 0
 
 
@@ -801,8 +820,9 @@ class Trial:
 
     def paste(self, command, **options):
         """Runs a command as a shell does."""
-        child = subprocess.Popen(["sh", "-c", f"exec {command} --output json"], env=environment(),
-                                 stdin=subprocess.DEVNULL, start_new_session=True, **options)
+        with open(self.folder / "logs/rollcallctl.log", "ab") as log:
+            child = subprocess.Popen(["sh", "-c", f"exec {command} --output json"], env=environment(),
+                                     stdin=subprocess.DEVNULL, stderr=log, start_new_session=True, **options)
         self.children.append(child)
         return child
 
@@ -835,7 +855,7 @@ class Trial:
         """Tries all that the script can do."""
         self.folder.path.mkdir()
         (self.folder / "run").mkdir()
-        self.folder.remember(Part("gateway", 1, 1, ["rollcall-gateway"], "none", os.getpid()))
+        self.folder.remember(Part("gateway", 1, 1, ["rollcall-gateway"], "none", os.getpid(), "once"))
         output = self.start()
         expect("ended without being stopped" in output, "a record of someone else's process to be taken away", output)
         clock.say("a cluster starts, where an earlier one has left the pid of someone else")
