@@ -1,7 +1,7 @@
 //! Who this gateway is to presence: a boot with a lease. A boot that is dead never lives again; the gateway then
 //! takes a new one, and its sessions go on under new ids (DESIGN section 4).
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use rollcall_domain::id::{BootId, SessionId};
@@ -16,8 +16,8 @@ const REGISTER_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before registering again.
 const REGISTER_MOST: Duration = Duration::from_secs(2);
 
-/// A boot of this gateway.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A boot of this gateway. Its text form does not show the token.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Boot {
     /// Its id; 0 before registration, when no client is served.
     pub(crate) id: u64,
@@ -25,6 +25,12 @@ pub(crate) struct Boot {
     pub(crate) token: Vec<u8>,
     /// The boot before; 0 for none.
     pub(crate) former: u64,
+}
+
+impl fmt::Debug for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Boot").field("id", &self.id).field("former", &self.former).finish_non_exhaustive()
+    }
 }
 
 /// The boot of this gateway, of which there is one at a time.

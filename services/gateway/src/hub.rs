@@ -317,6 +317,13 @@ impl Hub {
         }
     }
 
+    /// Does not count a time in which nobody could be heard (DESIGN P4).
+    pub(crate) fn excuse(&self, pause: Duration, now: Monotonic) {
+        for session in self.state.lock().sessions.iter().flatten() {
+            session.handle.heard(session.handle.last_heard().plus(pause).min(now));
+        }
+    }
+
     /// Ends the sessions whose clients were silent for the expiry.
     pub(crate) fn end_silent(&self, now: Monotonic) {
         let mut state = self.state.lock();

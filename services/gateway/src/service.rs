@@ -17,6 +17,8 @@ use crate::{Config, Error, Gateway, backend::Backend, edge, link, reports};
 
 /// How often silent clients are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// The time between two ticks from which it counts as a pause.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long clients have to take their leave at shutdown.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -81,13 +83,21 @@ impl Service {
     }
 }
 
-/// Ends the sessions of silent clients, until `shutdown`.
+/// Ends the sessions of silent clients, until `shutdown`. A pause of ours is nobody's silence.
 async fn end_silent(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before = gateway.clock.monotonic();
     while !shutdown.is_cancelled() {
         tick.tick().await;
-        gateway.hub.end_silent(gateway.clock.monotonic());
+        let now = gateway.clock.monotonic();
+        let passed = now.since(before);
+        before = now;
+        if passed >= PAUSE {
+            warn!(?passed, "this gateway stood still, what it did not hear meanwhile is not counted");
+            gateway.hub.excuse(passed, now);
+        }
+        gateway.hub.end_silent(now);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gateways that die, and gateways that are stopped.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rollcall_faults::{DEAD_AFTER, MOVED_AFTER, Ring, cluster};
 use rollcall_harness::{Dial, General};
@@ -67,4 +67,49 @@ async fn who_ignores_that_a_gateway_stops_is_offline_after_the_grace() {
     watcher.expect("deaf", |status| status.general == General::Offline).await;
     // The connection was closed a moment before its process ended.
     assert!(closed.elapsed() >= MOVED_AFTER.mul_f64(0.8), "OFFLINE after {:?}", closed.elapsed());
+}
+
+// FAULT 21
+#[tokio::test]
+async fn a_gateway_that_stood_still_for_less_than_a_lease_costs_nobody_the_status() {
+    let mut rollcall = cluster().await;
+    let app = rollcall.app().await;
+    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
+    let mut alice = app.session_by(at(0), "PLATFORM_LINUX", "alice", "d").await;
+    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
+    watcher.subscribe(&["alice"]).await.ok();
+    watcher.expect("alice", |status| status.general == General::Online).await;
+
+    for seconds in [1, 3] {
+        rollcall.process("gateway", 0).stop();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        rollcall.process("gateway", 0).resume();
+        let text = format!("after {seconds} s");
+        alice.set(&text).await.ok();
+        let next = watcher.next_status().await;
+        assert_eq!((next.general, next.custom), (General::Online, text));
+    }
+}
+
+// FAULT 21, SPEC A11
+#[tokio::test]
+async fn a_gateway_that_stood_still_for_longer_comes_back_under_another_name_with_its_clients() {
+    let mut rollcall = cluster().await;
+    let app = rollcall.app().await;
+    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
+    let mut alice = app.session_by(at(0), "PLATFORM_LINUX", "alice", "d").await;
+    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
+    watcher.subscribe(&["alice"]).await.ok();
+    watcher.expect("alice", |status| status.general == General::Online).await;
+
+    let stopped = Instant::now();
+    rollcall.process("gateway", 0).stop();
+    watcher.expect("alice", |status| status.general == General::Offline).await;
+    assert!(stopped.elapsed() >= DEAD_AFTER, "OFFLINE after {:?}", stopped.elapsed());
+    tokio::time::sleep(Duration::from_secs(9).saturating_sub(stopped.elapsed())).await;
+    rollcall.process("gateway", 0).resume();
+
+    watcher.expect("alice", |status| status.general == General::Online).await;
+    alice.set("on the same connection").await.ok();
+    watcher.expect("alice", |status| status.custom == "on the same connection").await;
 }

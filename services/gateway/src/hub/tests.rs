@@ -360,6 +360,20 @@ fn a_read_from_before_the_interest_began_anew_does_not_count() {
     assert_eq!(hub.unsynced(&watcher.key).0, [id("w"), id("t")]);
 }
 
+#[test]
+fn a_pause_of_ours_is_nobodys_silence() {
+    let hub = hub();
+    let alice = login(&hub, "alice");
+    hub.excuse(Duration::from_secs(300), seconds(350));
+    hub.end_silent(seconds(650));
+    assert_eq!(alice.closing(), None);
+    hub.excuse(Duration::from_secs(10_000), seconds(660));
+    hub.end_silent(seconds(1060));
+    assert_eq!(alice.closing(), None, "heard at the end of the pause at the latest");
+    hub.end_silent(seconds(1061));
+    assert_eq!(alice.closing(), Some(CloseCode::HeartbeatTimeout));
+}
+
 // SPEC A11
 #[test]
 fn under_a_new_boot_all_sessions_are_asserted_until_a_report_is_answered() {
