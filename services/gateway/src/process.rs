@@ -6,6 +6,7 @@ use rollcall_process::{BoxError, Process, Settings, engines::BusConfig};
 use rollcall_runtime::{
     Clock,
     config::{Profile, Validate, faults_of},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     telemetry,
 };
@@ -21,6 +22,8 @@ pub struct ProcessConfig {
     pub gateway: Config,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools. `127.0.0.1:9700` by default.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -29,8 +32,8 @@ impl Settings for ProcessConfig {
     fn profile(profile: Profile) -> Self {
         Self {
             gateway: Config::profile(profile),
-
             bus: BusConfig::of_a_service(),
+            ops: ops::Config::on_port(9700),
             log: telemetry::Config::default(),
         }
     }
@@ -38,12 +41,17 @@ impl Settings for ProcessConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
     }
+
+    fn ops(&self) -> &ops::Config {
+        &self.ops
+    }
 }
 
 impl Validate for ProcessConfig {
     fn faults(&self) -> Vec<String> {
         faults_of("gateway", &self.gateway)
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .collect()
     }
@@ -54,9 +62,9 @@ impl Process for Service {
     const ABOUT: &'static str = "Gateway of Rollcall: client connections, watchers, last shown statuses";
     type Config = ProcessConfig;
 
-    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
+    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
         let bus = config.bus.open().await?;
-        Ok(Self::bind(config.gateway, bus, Clock::new())?)
+        Ok(Self::bind(config.gateway, bus, Clock::new(), ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

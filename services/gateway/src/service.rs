@@ -7,6 +7,7 @@ use rollcall_proto::close::CloseCode;
 use rollcall_runtime::{
     clock::Clock,
     grpc::{self, Listener},
+    ops::{self, Ops},
     rng,
 };
 use tokio::net::TcpListener;
@@ -33,11 +34,12 @@ pub struct Service {
     address: SocketAddr,
     health: Listener,
     notifier: Channel,
+    ready: ops::Part,
 }
 
 impl Service {
     /// Listens on the configured addresses. Must be called within the runtime.
-    pub fn bind(config: Config, bus: Arc<dyn Bus>, clock: Clock) -> Result<Self, Error> {
+    pub fn bind(config: Config, bus: Arc<dyn Bus>, clock: Clock, ops: &Ops) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.listen, source };
         let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -50,7 +52,9 @@ impl Service {
             grpc::channel(&config.subscription)?,
             config.call_timeout,
         );
-        Ok(Self { gateway: Gateway::new(config, clock, backend), bus, listener, address, health, notifier })
+        let ready = ops.readiness.part("gateway");
+        let gateway = Gateway::new(config, clock, backend);
+        Ok(Self { gateway, bus, listener, address, health, notifier, ready })
     }
 
     /// Returns the address that clients connect to.
@@ -65,10 +69,12 @@ impl Service {
 
     /// Serves until `shutdown`; then clients are told to reconnect elsewhere, and presence that they left.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { gateway, bus, listener, health, notifier, address } = self;
+        let Self { gateway, bus, listener, health, notifier, address, ready } = self;
+        ready.not_ready("not registered with presence");
         if !register(&gateway, &shutdown).await {
             return Ok(());
         }
+        ready.ready();
         info!(%address, "serving clients");
         // The edge stops first; the rest goes on until its clients have left.
         let rest = CancellationToken::new();

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use rollcall_process::{BoxError, Process, Settings, engines::BusConfig};
 use rollcall_runtime::{
     config::{Profile, Validate, faults_of},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     telemetry,
 };
@@ -20,6 +21,8 @@ pub struct ProcessConfig {
     pub notifier: Config,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools. `127.0.0.1:9703` by default.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -28,8 +31,8 @@ impl Settings for ProcessConfig {
     fn profile(profile: Profile) -> Self {
         Self {
             notifier: Config::profile(profile),
-
             bus: BusConfig::of_a_service(),
+            ops: ops::Config::on_port(9703),
             log: telemetry::Config::default(),
         }
     }
@@ -37,12 +40,17 @@ impl Settings for ProcessConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
     }
+
+    fn ops(&self) -> &ops::Config {
+        &self.ops
+    }
 }
 
 impl Validate for ProcessConfig {
     fn faults(&self) -> Vec<String> {
         faults_of("notifier", &self.notifier)
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .collect()
     }
@@ -54,9 +62,9 @@ impl Process for Service {
         "Notifier of Rollcall: brings changes to the gateways that have interest in them";
     type Config = ProcessConfig;
 
-    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
+    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
         let bus = config.bus.open().await?;
-        Ok(Self::bind(&config.notifier, bus)?)
+        Ok(Self::bind(&config.notifier, bus, ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

@@ -6,6 +6,7 @@ use rollcall_bus::{Bus, Message, Subscription};
 use rollcall_proto::notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME};
 use rollcall_runtime::{
     grpc::{self, Listener},
+    ops::{self, Ops},
     rng,
     shutdown::CancellationToken,
     supervise::Supervisor,
@@ -30,12 +31,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Service {
     listener: Listener,
     bus: Arc<dyn Bus>,
+    ready: ops::Part,
 }
 
 impl Service {
     /// Listens on the configured address.
-    pub fn bind(config: &Config, bus: Arc<dyn Bus>) -> Result<Self, Error> {
-        Ok(Self { listener: Listener::bind(config.listen)?, bus })
+    pub fn bind(config: &Config, bus: Arc<dyn Bus>, ops: &Ops) -> Result<Self, Error> {
+        let ready = ops.readiness.part("notifier");
+        Ok(Self { listener: Listener::bind(config.listen)?, bus, ready })
     }
 
     /// Returns the address, with the port that was taken.
@@ -49,7 +52,7 @@ impl Service {
     /// all streams end, and gateways attach anew and read what they hold.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let router = Arc::new(Router::new(INTEREST_LIMIT));
-        let mut ear = Ear { bus: self.bus, router: Arc::clone(&router), malformed: 0 };
+        let mut ear = Ear { bus: self.bus, router: Arc::clone(&router), ready: self.ready, malformed: 0 };
         // Before the server, so that the first gateway need not try twice.
         let first = ear.subscribe().await;
 
@@ -70,6 +73,7 @@ impl Service {
 struct Ear {
     bus: Arc<dyn Bus>,
     router: Arc<Router>,
+    ready: ops::Part,
     /// How many payloads could not be read.
     malformed: u64,
 }
@@ -102,11 +106,13 @@ impl Ear {
     /// Routes all that a subscription brings, until it ends.
     async fn hear(&mut self, mut subscription: Subscription) {
         self.router.open();
+        self.ready.ready();
         info!("listening to changes");
         while let Some(message) = subscription.messages.recv().await {
             self.route(message);
         }
         warn!("the bus ended the subscription to changes, all gateways attach again");
+        self.ready.not_ready("changes are not heard");
         self.router.close(StreamEnd::BusLost);
     }
 

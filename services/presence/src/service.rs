@@ -12,6 +12,7 @@ use rollcall_records::{Apps, Publisher, Publishing, Relay, Users};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
 };
@@ -35,6 +36,7 @@ pub struct Service {
     listener: Listener,
     bus: Arc<dyn Bus>,
     parts: Parts,
+    ready: ops::Part,
 }
 
 /// All that is run.
@@ -55,10 +57,12 @@ impl Service {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Clock,
+        ops: &Ops,
     ) -> Result<Self, Error> {
         let listener = Listener::bind(config.listen)?;
+        let ready = ops.readiness.part("presence");
         let parts = Parts::new(config, store, bus.clone(), clock);
-        Ok(Self { listener, bus, parts })
+        Ok(Self { listener, bus, parts, ready })
     }
 
     /// Returns the address, with the port that was taken.
@@ -86,6 +90,7 @@ impl Service {
         tasks.spawn("relay", endless(relay.run(stop)));
         tasks.spawn("publication", endless(publishing.run(committed)));
         drop(guard);
+        self.ready.ready();
         Ok(tasks.run().await?)
     }
 }

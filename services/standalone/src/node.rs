@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use rollcall_process::addresses::reachable;
-use rollcall_runtime::{Clock, grpc, shutdown::CancellationToken, supervise::Supervisor};
+use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken, supervise::Supervisor};
 use serde::Serialize;
 use tracing::{error, info};
 
@@ -24,6 +24,8 @@ pub(crate) struct Addresses {
     pub(crate) subscription: SocketAddr,
     /// The notifier, gRPC.
     pub(crate) notifier: SocketAddr,
+    /// What an operator's tools ask, HTTP.
+    pub(crate) ops: SocketAddr,
 }
 
 /// Services that listen and do not serve yet.
@@ -36,7 +38,7 @@ pub(crate) struct Node {
 
 impl Node {
     /// Opens the engines, and listens everywhere.
-    pub(crate) async fn bind(mut config: Config) -> Result<Self, Error> {
+    pub(crate) async fn bind(mut config: Config, ops: &Ops) -> Result<Self, Error> {
         let clock = Clock::new();
         let store = config.store.open().await?;
         let bus = config.bus.open().await?;
@@ -46,6 +48,7 @@ impl Node {
             Arc::clone(&store),
             Arc::clone(&bus),
             clock.clone(),
+            ops,
         )
         .map_err(refused("presence", "--admin-listen"))?;
         let subscription = rollcall_subscription::Service::bind(
@@ -53,9 +56,10 @@ impl Node {
             store,
             Arc::clone(&bus),
             clock.clone(),
+            ops,
         )
         .map_err(refused("subscription", "--subscription-listen"))?;
-        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus))
+        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus), ops)
             .map_err(refused("the notifier", "--notifier-listen"))?;
 
         config.connect(
@@ -63,18 +67,19 @@ impl Node {
             url(subscription.local_addr()),
             url(notifier.local_addr()),
         );
-        let gateway = rollcall_gateway::Service::bind(config.gateway, bus, clock)
+        let gateway = rollcall_gateway::Service::bind(config.gateway, bus, clock, ops)
             .map_err(refused("the gateway", "--listen"))?;
         Ok(Self { presence, subscription, notifier, gateway })
     }
 
-    /// Returns where the services can be reached.
-    pub(crate) fn addresses(&self) -> Addresses {
+    /// Returns where the services can be reached, and the process itself at `ops`.
+    pub(crate) fn addresses(&self, ops: SocketAddr) -> Addresses {
         Addresses {
             client: reachable(self.gateway.local_addr()),
             admin: reachable(self.presence.local_addr()),
             subscription: reachable(self.subscription.local_addr()),
             notifier: reachable(self.notifier.local_addr()),
+            ops: reachable(ops),
         }
     }
 
@@ -143,7 +148,7 @@ async fn all_serve(health: [(&'static str, String); 4]) -> Result<(), Error> {
     Ok(())
 }
 
-fn refused<E>(service: &'static str, flag: &'static str) -> impl FnOnce(E) -> Error
+pub(crate) fn refused<E>(service: &'static str, flag: &'static str) -> impl FnOnce(E) -> Error
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

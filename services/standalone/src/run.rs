@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use rollcall_process::{addresses, print};
-use rollcall_runtime::{Clock, config, shutdown, telemetry};
+use rollcall_runtime::{
+    Clock, config,
+    ops::{self, Ops},
+    shutdown, telemetry,
+};
 use serde::Serialize;
 use tracing::info;
 
@@ -12,7 +16,7 @@ use crate::{
     config::Config,
     demo::{self, Demo},
     error::Error,
-    node::{Addresses, Node},
+    node::{self, Addresses, Node},
 };
 
 /// What the file of addresses says.
@@ -36,9 +40,13 @@ pub async fn run(args: Args) -> Result<(), Error> {
     if let Some(path) = &file {
         addresses::remove_stale(path)?;
     }
-    let Some(bound) = shutdown.run_until_cancelled(Node::bind(config)).await else { return Ok(()) };
+    let ops = Ops::default();
+    // Before the engines: a process that waits for them lives.
+    let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())
+        .map_err(node::refused("the operator's endpoint", "ops.listen"))?;
+    let Some(bound) = shutdown.run_until_cancelled(Node::bind(config, &ops)).await else { return Ok(()) };
     let node = bound?;
-    let addresses = node.addresses();
+    let addresses = node.addresses(server.local_addr());
     node.run(shutdown, started(addresses, args.demo, file)).await
 }
 
@@ -53,6 +61,7 @@ async fn started(addresses: Addresses, is_demo: bool, file: Option<PathBuf>) -> 
         admin = %addresses.admin,
         subscription = %addresses.subscription,
         notifier = %addresses.notifier,
+        ops = %addresses.ops,
         "all services serve"
     );
     match demo {

@@ -9,6 +9,7 @@ use rollcall_process::{
 use rollcall_runtime::{
     Clock,
     config::{Profile, Validate, faults_of},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     telemetry,
 };
@@ -26,6 +27,8 @@ pub struct ProcessConfig {
     pub store: StoreConfig,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools. `127.0.0.1:9702` by default.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -36,12 +39,17 @@ impl Settings for ProcessConfig {
             subscription: Config::profile(profile),
             store: StoreConfig::of_a_service(),
             bus: BusConfig::of_a_service(),
+            ops: ops::Config::on_port(9702),
             log: telemetry::Config::default(),
         }
     }
 
     fn log(&self) -> &telemetry::Config {
         &self.log
+    }
+
+    fn ops(&self) -> &ops::Config {
+        &self.ops
     }
 }
 
@@ -50,6 +58,7 @@ impl Validate for ProcessConfig {
         faults_of("subscription", &self.subscription)
             .chain(faults_of("store", &self.store))
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .collect()
     }
@@ -60,9 +69,9 @@ impl Process for Service {
     const ABOUT: &'static str = "Subscription of Rollcall: subscription lists";
     type Config = ProcessConfig;
 
-    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
+    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
         let (store, bus) = (config.store.open().await?, config.bus.open().await?);
-        Ok(Self::bind(&config.subscription, store, bus, Clock::new())?)
+        Ok(Self::bind(&config.subscription, store, bus, Clock::new(), ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

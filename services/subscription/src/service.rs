@@ -10,6 +10,7 @@ use rollcall_records::{Apps, Lists, Publisher, Publishing};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
 };
@@ -23,6 +24,7 @@ pub struct Service {
     listener: Listener,
     subscriptions: Subscriptions,
     publishing: Publishing,
+    ready: ops::Part,
 }
 
 impl Service {
@@ -32,8 +34,10 @@ impl Service {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Clock,
+        ops: &Ops,
     ) -> Result<Self, Error> {
         let listener = Listener::bind(config.listen)?;
+        let ready = ops.readiness.part("subscription");
         let (publisher, publishing) = Publisher::new(store.clone(), bus);
         let elapsed = Arc::new(move || clock.monotonic().since(Monotonic::default()));
         let apps = Apps::new(store.clone(), elapsed);
@@ -41,6 +45,7 @@ impl Service {
             listener,
             subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps },
             publishing,
+            ready,
         })
     }
 
@@ -66,6 +71,7 @@ impl Service {
             self.publishing.run(served).await;
             Ok::<(), Infallible>(())
         });
+        self.ready.ready();
         Ok(tasks.run().await?)
     }
 }

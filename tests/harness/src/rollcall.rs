@@ -38,6 +38,8 @@ pub struct Addresses {
     pub subscription: String,
     /// The notifier service, gRPC.
     pub notifier: String,
+    /// What an operator's tools ask, HTTP.
+    pub ops: String,
 }
 
 /// A running `rollcall`. Dropping it kills it.
