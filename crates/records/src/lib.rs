@@ -7,6 +7,7 @@
 mod apps;
 mod codec;
 mod commit;
+mod counts;
 mod error;
 mod event;
 mod lists;
@@ -19,6 +20,7 @@ mod fixture;
 
 pub use apps::{App, Apps, Elapsed, TokenKey};
 pub use codec::Error as CodecError;
+pub use counts::OutboxCounts;
 pub use error::Error;
 pub use lists::{HeldList, Lists, Revised};
 pub use publisher::{Publisher, Publishing};

@@ -10,7 +10,7 @@ mod series;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use prometheus_client::{encoding::text, registry, registry::Metric};
 
 pub use histogram::{COUNTS, Histogram, LATENCY, LONG};
@@ -45,6 +45,13 @@ impl Registry {
         let counter = Counter::default();
         self.register(name, help, counter.clone());
         counter
+    }
+
+    /// Adds a value that goes up and down.
+    pub fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
+        let gauge = Gauge::default();
+        self.register(name, help, gauge.clone());
+        gauge
     }
 
     /// Adds a counter for each value of a label.

@@ -17,6 +17,7 @@ mod error;
 mod hub;
 mod interest;
 mod link;
+mod metrics;
 mod process;
 mod reports;
 mod service;
@@ -26,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 use rollcall_domain::id::{BootId, SessionId};
 use rollcall_runtime::clock::Clock;
 
-use self::{backend::Backend, hub::Hub};
+use self::{backend::Backend, hub::Hub, metrics::Metrics};
 pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
 
 /// What the parts of a gateway share.
@@ -36,14 +37,15 @@ struct Gateway {
     clock: Clock,
     hub: Hub,
     backend: Backend,
+    metrics: Metrics,
     /// The boot id, once presence has given it.
     boot: OnceLock<u64>,
 }
 
 impl Gateway {
-    fn new(config: Config, clock: Clock, backend: Backend) -> Arc<Self> {
+    fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
         let hub = Hub::new(config.expiry, service::TICK, clock.monotonic());
-        Arc::new(Self { config, clock, hub, backend, boot: OnceLock::new() })
+        Arc::new(Self { config, clock, hub, backend, metrics, boot: OnceLock::new() })
     }
 
     /// Says whether presence knows this gateway.

@@ -81,6 +81,7 @@ async fn changes(
 ) -> Result<(), Status> {
     let mut read_again = !first;
     while let Some(message) = down.message().await? {
+        gateway.metrics.changes.inc_by(message.changes.len() as u64);
         for change in &message.changes {
             if let Some(key) = gateway.hub.apply_change(change, gateway.boot()) {
                 // Its receiver is for logins that wait.

@@ -9,7 +9,7 @@ use rollcall_proto::{close::CloseCode, convert, gateway::v1::ReportResponse, tra
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{Gateway, hub::Report};
+use crate::{Gateway, hub::Report, metrics::Reported};
 
 /// The pause between reports of ends that follow one another: they gather in it.
 const ENDED_PAUSE: Duration = Duration::from_millis(5);
@@ -54,13 +54,15 @@ async fn ask(gateway: &Gateway, bus: &dyn Bus, report: &Report) -> Option<Report
     let reply = match bus.request(message, gateway.config.report_timeout).await {
         Ok(reply) => reply,
         Err(error) => {
+            gateway.metrics.reported(Reported::Unanswered);
             warn!(%error, "a report was not answered, repeating it");
             return None;
         }
     };
-    ReportResponse::decode(reply)
-        .inspect_err(|error| warn!(%error, "the answer to a report cannot be read, repeating it"))
-        .ok()
+    let answer = ReportResponse::decode(reply)
+        .inspect_err(|error| warn!(%error, "the answer to a report cannot be read, repeating it"));
+    gateway.metrics.reported(if answer.is_ok() { Reported::Answered } else { Reported::Unreadable });
+    answer.ok()
 }
 
 fn apply(gateway: &Gateway, reply: &ReportResponse) {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Channel};
 use tracing::{info, warn};
 
-use crate::{Config, Error, Gateway, backend::Backend, edge, link, reports};
+use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports};
 
 /// How often silent clients are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -53,7 +53,8 @@ impl Service {
             config.call_timeout,
         );
         let ready = ops.readiness.part("gateway");
-        let gateway = Gateway::new(config, clock, backend);
+        let gateway = Gateway::new(config, clock, backend, Metrics::new(&ops.metrics));
+        Metrics::show(&ops.metrics, &gateway);
         Ok(Self { gateway, bus, listener, address, health, notifier, ready })
     }
 

@@ -63,7 +63,7 @@ impl Process for Service {
     type Config = ProcessConfig;
 
     async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
-        let bus = config.bus.open().await?;
+        let bus = config.bus.open(&ops.metrics).await?;
         Ok(Self::bind(&config.notifier, bus, ops)?)
     }
 

@@ -19,6 +19,7 @@ use crate::{
     error::{Error, StreamEnd},
     event::Event,
     grpc::Grpc,
+    metrics::Metrics,
     router::{INTEREST_LIMIT, Router},
 };
 
@@ -32,13 +33,18 @@ pub struct Service {
     listener: Listener,
     bus: Arc<dyn Bus>,
     ready: ops::Part,
+    router: Arc<Router>,
+    metrics: Metrics,
 }
 
 impl Service {
     /// Listens on the configured address.
     pub fn bind(config: &Config, bus: Arc<dyn Bus>, ops: &Ops) -> Result<Self, Error> {
         let ready = ops.readiness.part("notifier");
-        Ok(Self { listener: Listener::bind(config.listen)?, bus, ready })
+        let listener = Listener::bind(config.listen)?;
+        let router = Arc::new(Router::new(INTEREST_LIMIT));
+        let metrics = Metrics::new(&ops.metrics, &router);
+        Ok(Self { listener, bus, ready, router, metrics })
     }
 
     /// Returns the address, with the port that was taken.
@@ -51,8 +57,9 @@ impl Service {
     /// Gateways can attach while the bus is heard. Whenever its subscription ends, changes may have been missed:
     /// all streams end, and gateways attach anew and read what they hold.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let router = Arc::new(Router::new(INTEREST_LIMIT));
-        let mut ear = Ear { bus: self.bus, router: Arc::clone(&router), ready: self.ready, malformed: 0 };
+        let router = self.router;
+        let mut ear =
+            Ear { bus: self.bus, router: Arc::clone(&router), ready: self.ready, metrics: self.metrics };
         // Before the server, so that the first gateway need not try twice.
         let first = ear.subscribe().await;
 
@@ -74,8 +81,7 @@ struct Ear {
     bus: Arc<dyn Bus>,
     router: Arc<Router>,
     ready: ops::Part,
-    /// How many payloads could not be read.
-    malformed: u64,
+    metrics: Metrics,
 }
 
 impl Ear {
@@ -112,6 +118,7 @@ impl Ear {
             self.route(message);
         }
         warn!("the bus ended the subscription to changes, all gateways attach again");
+        self.metrics.lost.inc();
         self.ready.not_ready("changes are not heard");
         self.router.close(StreamEnd::BusLost);
     }
@@ -121,6 +128,7 @@ impl Ear {
         match Event::decode(message.payload) {
             Ok(event) => {
                 let gateways = self.router.route(&event);
+                self.metrics.routed(gateways);
                 debug!(
                     %subject,
                     kind = ?event.kind,
@@ -132,8 +140,8 @@ impl Ear {
                 );
             }
             Err(error) => {
-                self.malformed += 1;
-                warn!(%subject, %error, malformed = self.malformed, "skipped a message that is no change");
+                self.metrics.malformed.inc();
+                warn!(%subject, %error, "skipped a message that is no change");
             }
         }
     }

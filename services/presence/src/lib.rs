@@ -10,6 +10,7 @@ mod boots;
 mod config;
 mod error;
 mod grpc;
+mod metrics;
 mod process;
 mod reports;
 mod service;

@@ -70,7 +70,8 @@ impl Process for Service {
     type Config = ProcessConfig;
 
     async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
-        let (store, bus) = (config.store.open().await?, config.bus.open().await?);
+        let store = config.store.open(&ops.metrics).await?;
+        let bus = config.bus.open(&ops.metrics).await?;
         Ok(Self::bind(&config.presence, store, bus, Clock::new(), ops)?)
     }
 

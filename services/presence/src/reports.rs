@@ -28,7 +28,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::boots::Boots;
+use crate::{boots::Boots, metrics::Metrics};
 
 /// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -46,6 +46,7 @@ pub(crate) struct Reports {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) expiry: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 /// Says why a report goes unanswered.
@@ -105,7 +106,9 @@ impl Reports {
     }
 
     async fn answer(&self, request: Request) {
-        match self.handle(&request.message.payload, &request.message.trace).await {
+        let handled = self.handle(&request.message.payload, &request.message.trace).await;
+        self.metrics.reported(handled.is_ok());
+        match handled {
             // Who asked may have given up; it asks again.
             Ok(response) => drop(request.reply.send(response.encode_to_vec().into())),
             Err(error) => warn!(%error, "left a report unanswered"),
@@ -125,6 +128,7 @@ impl Reports {
         let mut malformed = 0;
         let missing = self.touch(boot, &report.heard, &mut malformed).await?;
         let unsettled = self.end(boot, &report.ended, trace, &mut malformed).await;
+        self.metrics.malformed.inc_by(malformed as u64);
         if malformed > 0 {
             warn!(malformed, "skipped parts of a report");
         }
@@ -155,6 +159,8 @@ impl Reports {
         for (partition, timers) in partitions {
             missing.extend(self.store.touch(partition, &timers).await?.iter().map(reference));
         }
+        self.metrics.touched.inc_by(heard.len() as u64);
+        self.metrics.missing.inc_by(missing.len() as u64);
         Ok(missing)
     }
 
@@ -190,7 +196,7 @@ impl Reports {
                 .apply(app, &user, trace, |state, now| Ok(state.on_connection_lost(session, reason, now)))
                 .await;
             match applied {
-                Ok(_) => {}
+                Ok(applied) => self.metrics.ended(reason, usize::from(applied.changed.is_some())),
                 // To report it again would not help.
                 Err(error @ (Error::Unreadable { .. } | Error::Refused(_))) => {
                     error!(%error, "could not end a session");

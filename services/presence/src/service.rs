@@ -12,6 +12,7 @@ use rollcall_records::{Apps, Publisher, Publishing, Relay, Users};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
+    metrics::Registry,
     ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
@@ -26,6 +27,7 @@ use crate::{
     config::Config,
     error::Error,
     grpc::{SERVICE_NAMES, gateway::Gateways},
+    metrics::Metrics,
     reports::Reports,
     sessions::Sessions,
     sweep::Sweep,
@@ -61,7 +63,7 @@ impl Service {
     ) -> Result<Self, Error> {
         let listener = Listener::bind(config.listen)?;
         let ready = ops.readiness.part("presence");
-        let parts = Parts::new(config, store, bus.clone(), clock);
+        let parts = Parts::new(config, store, bus.clone(), clock, &ops.metrics);
         Ok(Self { listener, bus, parts, ready })
     }
 
@@ -96,13 +98,22 @@ impl Service {
 }
 
 impl Parts {
-    pub(crate) fn new(config: &Config, store: Arc<dyn Store>, bus: Arc<dyn Bus>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Self {
         let (publisher, publishing) = Publisher::new(store.clone(), bus.clone());
+        let counts = publisher.counts();
         let users = Users::new(store.clone(), publisher);
         let elapsed = clock.clone();
         let apps =
             Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
         let boots = Arc::new(Boots::default());
+        let metrics = Metrics::new(registry);
+        Metrics::show(registry, &boots, &counts);
         let expiry = config.expiry;
         Self {
             admin: Admin { apps: apps.clone() },
@@ -114,6 +125,7 @@ impl Parts {
                 store: store.clone(),
                 clock: clock.clone(),
                 expiry,
+                metrics: metrics.clone(),
             },
             reports: Reports {
                 users: users.clone(),
@@ -122,10 +134,19 @@ impl Parts {
                 store: store.clone(),
                 clock: clock.clone(),
                 expiry,
+                metrics: metrics.clone(),
             },
-            sweep: Sweep { users, boots, store: store.clone(), clock, every: config.sweep_every, expiry },
+            sweep: Sweep {
+                users,
+                boots,
+                store: store.clone(),
+                clock,
+                every: config.sweep_every,
+                expiry,
+                metrics,
+            },
             publishing,
-            relay: Relay::new(store, bus, config.relay_after),
+            relay: Relay::new(store, bus, config.relay_after, counts),
         }
     }
 }

@@ -7,6 +7,7 @@ use rollcall_domain::{
     id::{AppId, DeviceId, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
+    user::EndReason,
 };
 use rollcall_proto::{convert, trace::TraceParent};
 use rollcall_records::{App, Apps, Error, Users};
@@ -14,7 +15,7 @@ use rollcall_runtime::Clock;
 use rollcall_store::Store;
 use tracing::debug;
 
-use crate::{boots::Boots, tokens::Bearer};
+use crate::{boots::Boots, metrics::Metrics, tokens::Bearer};
 
 /// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
 const QUERY_IDS: usize = 500;
@@ -28,6 +29,7 @@ pub(crate) struct Sessions {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) expiry: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 /// A session of a user.
@@ -97,6 +99,7 @@ impl Sessions {
         let Caller { app, user, session } = *caller;
         let applied =
             self.users.apply(app, &user, trace, |state, now| Ok(state.on_logout(session, now))).await?;
+        self.metrics.ended(EndReason::Logout, usize::from(applied.changed.is_some()));
         debug!(%user, changed = ?applied.changed, "logged out");
         Ok(())
     }

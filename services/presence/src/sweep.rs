@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::boots::Boots;
+use crate::{boots::Boots, metrics::Metrics};
 
 /// Timers read at a time.
 const PAGE: usize = 512;
@@ -41,6 +41,7 @@ pub(crate) struct Sweep {
     pub(crate) clock: Clock,
     pub(crate) every: Duration,
     pub(crate) expiry: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 /// What one pass came to.
@@ -57,7 +58,7 @@ pub(crate) struct Swept {
 }
 
 /// One user whose timers are due.
-type DueUser = ((AppId, UserId), Vec<SessionId>);
+type DueUser = ((AppId, UserId), Vec<Timer>);
 
 impl Sweep {
     /// Sweeps until `shutdown`. A pass that takes longer than its time delays the next.
@@ -71,6 +72,10 @@ impl Sweep {
                 self.pass().await
             };
             let Some(swept) = shutdown.run_until_cancelled(pass).await else { return };
+            self.metrics.sweeps.inc();
+            self.metrics.spared.inc_by(swept.spared as u64);
+            self.metrics.strays.inc_by(swept.strays as u64);
+            self.metrics.sweep_failures.inc_by(swept.failed.as_ref().map_or(0, |(_, count)| *count as u64));
             if swept.ended > 0 || swept.spared > 0 {
                 debug!(ended = swept.ended, spared = swept.spared, "swept passed deadlines");
             }
@@ -134,9 +139,9 @@ impl Sweep {
 
     /// Ends sessions, all of one user in one commit.
     async fn settle(&self, due: Vec<Timer>, until: Timestamp) -> Swept {
-        let mut users: BTreeMap<(AppId, UserId), Vec<SessionId>> = BTreeMap::new();
-        for Timer { id, .. } in due {
-            users.entry((id.app, id.user)).or_default().push(id.session);
+        let mut users: BTreeMap<(AppId, UserId), Vec<Timer>> = BTreeMap::new();
+        for timer in due {
+            users.entry((timer.id.app, timer.id.user)).or_default().push(timer);
         }
         stream::iter(users.into_iter().map(|user| self.end(user, until)))
             .buffer_unordered(USERS_AT_ONCE)
@@ -144,16 +149,22 @@ impl Sweep {
             .await
     }
 
-    async fn end(&self, ((app, user), sessions): DueUser, until: Timestamp) -> Swept {
+    async fn end(&self, ((app, user), timers): DueUser, until: Timestamp) -> Swept {
         let mut known = Vec::new();
+        let sessions: Vec<SessionId> = timers.iter().map(|timer| timer.id.session).collect();
+        let mut ended_at = until;
         let guards = guards(app, user, &sessions, until);
         let trace = TraceParent::default();
         let expire = |state: &UserState, now| {
             known = sessions.iter().copied().filter(|id| state.sessions.contains_key(id)).collect();
+            ended_at = now;
             Ok(state.on_expired(&sessions, now))
         };
         let mut swept = match self.users.apply_guarded(app, &user, &trace, &guards, expire).await {
-            Ok(Some(_)) => Swept { ended: known.len(), ..Swept::default() },
+            Ok(Some(_)) => {
+                self.metrics.swept(known.len(), lag(&timers, ended_at));
+                Swept { ended: known.len(), ..Swept::default() }
+            }
             Ok(None) => return Swept { spared: 1, ..Swept::default() },
             Err(error) => return Swept::failure(error),
         };
@@ -242,6 +253,12 @@ impl Swept {
             failed,
         }
     }
+}
+
+/// Returns how long after the first of the deadlines sessions ended.
+fn lag(timers: &[Timer], ended: Timestamp) -> Duration {
+    let first = timers.iter().map(|timer| timer.deadline.0).min().unwrap_or(ended.0);
+    Duration::from_micros(ended.0.saturating_sub(first))
 }
 
 /// Timers that must not be due later than what was swept.

@@ -40,8 +40,8 @@ impl Node {
     /// Opens the engines, and listens everywhere.
     pub(crate) async fn bind(mut config: Config, ops: &Ops) -> Result<Self, Error> {
         let clock = Clock::new();
-        let store = config.store.open().await?;
-        let bus = config.bus.open().await?;
+        let store = config.store.open(&ops.metrics).await?;
+        let bus = config.bus.open(&ops.metrics).await?;
 
         let presence = rollcall_presence::Service::bind(
             &config.presence,

@@ -17,7 +17,7 @@ use rollcall_runtime::{
 use rollcall_store::Store;
 use tonic::service::Routes;
 
-use crate::{config::Config, error::Error, subscriptions::Subscriptions};
+use crate::{config::Config, error::Error, metrics::Metrics, subscriptions::Subscriptions};
 
 /// Subscription that listens and does not serve yet.
 pub struct Service {
@@ -39,11 +39,13 @@ impl Service {
         let listener = Listener::bind(config.listen)?;
         let ready = ops.readiness.part("subscription");
         let (publisher, publishing) = Publisher::new(store.clone(), bus);
+        let metrics = Metrics::new(&ops.metrics);
+        Metrics::show(&ops.metrics, &publisher.counts());
         let elapsed = Arc::new(move || clock.monotonic().since(Monotonic::default()));
         let apps = Apps::new(store.clone(), elapsed);
         Ok(Self {
             listener,
-            subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps },
+            subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps, metrics },
             publishing,
             ready,
         })

@@ -14,5 +14,6 @@ mod grpc;
 mod h_login;
 mod k_codes;
 mod l_sdk;
+mod metrics;
 mod processes;
 mod strange_ids;

@@ -18,6 +18,7 @@
 //! ```
 
 mod app;
+mod metrics;
 mod process;
 mod proxy;
 mod raw;
@@ -27,6 +28,7 @@ pub mod token;
 mod wait;
 
 pub use app::{App, Setup};
+pub use metrics::Metrics;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use raw::{Codec, Dial, Raw, reply::Reply};

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     app::{App, Setup},
+    metrics::Metrics,
     process::Process,
     raw::{Dial, Raw},
     wait::eventually,
@@ -122,6 +123,11 @@ impl Rollcall {
     /// Returns what it has logged so far, on both outputs.
     pub fn log(&self) -> String {
         self.process.output() + &self.process.errors()
+    }
+
+    /// Reads what it has counted and measured so far.
+    pub async fn metrics(&self) -> Metrics {
+        Metrics::read(&self.addresses.ops).await
     }
 
     /// Creates an app of edition PREMIUM with the *status* switch on.

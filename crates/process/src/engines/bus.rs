@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rollcall_bus::{Bus, MemoryBus};
-use rollcall_runtime::config::Validate;
+use rollcall_runtime::{config::Validate, metrics::Registry};
 use serde::{Deserialize, Serialize};
 
-use super::{MEMORY, Secret, opened};
+use super::{MEMORY, Secret, metered::MeteredBus, opened};
 use crate::Error;
 
 /// Which bus, and how it is treated.
@@ -34,10 +34,10 @@ impl BusConfig {
         self.url.expose() == MEMORY
     }
 
-    /// Opens the bus.
-    pub async fn open(&self) -> Result<Arc<dyn Bus>, Error> {
+    /// Opens the bus, with its calls counted in `metrics`.
+    pub async fn open(&self, metrics: &Registry) -> Result<Arc<dyn Bus>, Error> {
         opened("bus", "memory");
-        Ok(Arc::new(MemoryBus::new()))
+        Ok(Arc::new(MeteredBus::new(Arc::new(MemoryBus::new()), metrics)))
     }
 }
 

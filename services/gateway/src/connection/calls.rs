@@ -22,6 +22,7 @@ use super::{Connection, Running, refused, succeeded};
 use crate::{
     Gateway,
     hub::{ListDelta, SessionHandle, UserKey},
+    metrics::Method,
 };
 
 /// A call that changes something.
@@ -38,6 +39,17 @@ enum CommandChange {
     Subscribe(Vec<String>),
     Unsubscribe(Vec<String>),
     Logout,
+}
+
+impl CommandChange {
+    fn method(&self) -> Method {
+        match self {
+            Self::Set(_) => Method::SetSelfStatus,
+            Self::Subscribe(_) => Method::Subscribe,
+            Self::Unsubscribe(_) => Method::Unsubscribe,
+            Self::Logout => Method::Logout,
+        }
+    }
 }
 
 /// How a call ended.
@@ -62,7 +74,9 @@ impl Connection {
     pub(super) fn on_frame(&mut self, frame: ClientFrame) {
         let id = frame.id;
         let trace = TraceParent::parse(&frame.traceparent);
+        let method = Method::of(frame.call.as_ref());
         if let Err(refusal) = self.take(id, trace, frame.call) {
+            self.gateway.metrics.called(method, refusal.code);
             self.reply(refused(id, &refusal));
         }
     }
@@ -75,7 +89,10 @@ impl Connection {
                     "the connection is logged in already, expected a login on a new connection",
                 ));
             }
-            Call::Ping(_) => self.reply(succeeded(id, None)),
+            Call::Ping(_) => {
+                self.gateway.metrics.called(Method::Ping, Code::Ok);
+                self.reply(succeeded(id, None));
+            }
             Call::Logout(_) => self.queue(Command { ids: vec![id], trace, change: CommandChange::Logout }),
             Call::SetSelfStatus(set) => {
                 convert::custom_status(&set.custom)?;
@@ -88,7 +105,9 @@ impl Connection {
                     settings.check_others()?;
                 }
                 let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
-                self.ask(id, async move { get_user_status(&gateway, key, &trace, query.user_ids).await });
+                self.ask(id, Method::GetUserStatus, async move {
+                    get_user_status(&gateway, key, &trace, query.user_ids).await
+                });
             }
             Call::Subscribe(subscribe) => {
                 self.check_targets(&subscribe.user_ids, 1)?;
@@ -103,7 +122,7 @@ impl Connection {
             Call::ListSubscriptions(_) => {
                 self.settings().check_others()?;
                 let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
-                self.ask(id, async move {
+                self.ask(id, Method::ListSubscriptions, async move {
                     let (_, user_ids) = gateway.backend.list(&trace, key).await?;
                     Ok(Some(reply::Result::ListSubscriptions(ListSubscriptionsResult { user_ids })))
                 });
@@ -139,9 +158,12 @@ impl Connection {
     }
 
     /// Starts a call that changes nothing.
-    fn ask(&mut self, id: u32, call: impl Future<Output = CallResult> + Send + 'static) {
+    fn ask(&mut self, id: u32, method: Method, call: impl Future<Output = CallResult> + Send + 'static) {
+        let gateway = Arc::clone(&self.gateway);
         self.calls.push(Box::pin(async move {
-            Done { replies: vec![answer(id, call.await)], command: false, leave: None }
+            let result = call.await;
+            gateway.metrics.ended(method, &result);
+            Done { replies: vec![answer(id, result)], command: false, leave: None }
         }));
     }
 
@@ -175,10 +197,14 @@ impl Connection {
         let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
         let session = self.session;
         self.calls.push(Box::pin(async move {
-            let logout = matches!(command.change, CommandChange::Logout);
+            let method = command.change.method();
             let result = execute(&gateway, &handle, session, &command.trace, command.change).await;
-            let leave = (logout && result.is_ok()).then_some(CloseCode::LoggedOut);
-            let replies = command.ids.into_iter().map(|id| answer(id, result.clone())).collect();
+            let leave = (method == Method::Logout && result.is_ok()).then_some(CloseCode::LoggedOut);
+            let reply = |id| {
+                gateway.metrics.ended(method, &result);
+                answer(id, result.clone())
+            };
+            let replies = command.ids.into_iter().map(reply).collect();
             Done { replies, command: true, leave }
         }));
     }

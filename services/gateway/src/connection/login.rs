@@ -21,6 +21,7 @@ use crate::{
     Gateway,
     codec::{self, Codec},
     hub::SessionHandle,
+    metrics::Method,
 };
 
 /// How long the reply to a login waits for the subscription list.
@@ -90,7 +91,9 @@ pub(super) async fn log_in(
     trace: &TraceParent,
     login: Login,
 ) -> LoggedIn {
-    match try_log_in(gateway, codec, trace, login).await {
+    let logged_in = try_log_in(gateway, codec, trace, login).await;
+    gateway.metrics.ended(Method::Login, &logged_in);
+    match logged_in {
         Ok((handle, session, result)) => {
             let reply = succeeded(id, Some(reply::Result::Login(result)));
             Ok((handle, session, reply_message(codec, reply)))

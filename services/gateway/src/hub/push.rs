@@ -154,8 +154,10 @@ impl State {
     fn show(&mut self, slot: UserSlot, status: Status, version: StatusVersion, save: Option<SessionSlot>) {
         let Some(node) = self.index.node_mut(slot) else { return };
         if node.value.shown.as_ref().is_some_and(|shown| shown.version >= version) {
+            self.tally.stale += 1;
             return;
         }
+        self.tally.applied += 1;
         node.value.shown = Some(Shown { status, version, frames: [const { None }; CODECS] });
         let Some(node) = self.index.node(slot) else { return };
         let own = node.value.local.iter().flat_map(|local| &local.sessions);

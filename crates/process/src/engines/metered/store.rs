@@ -1,0 +1,138 @@
+//! The store with its calls counted and measured.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rollcall_domain::{id::BootId, time::Timestamp};
+use rollcall_runtime::{
+    clock::Stopwatch,
+    metrics::{Counter, Histogram, LATENCY, Registry},
+};
+use rollcall_store::{
+    Commit, Error, Key, Outcome, Partition, Partitions, Record, Store,
+    port::{Entry, Timer, TimerId},
+};
+
+/// A store that counts and measures its calls.
+pub(in crate::engines) struct MeteredStore {
+    inner: Arc<dyn Store>,
+    latency: [Histogram; OPERATIONS.len()],
+    errors: [Counter; OPERATIONS.len()],
+    outcomes: [Counter; OUTCOMES.len()],
+}
+
+/// The operations, in the order of [`Operation`].
+const OPERATIONS: [&str; 8] = ["now", "get", "commit", "touch", "due", "unpublished", "published", "heads"];
+
+#[derive(Clone, Copy)]
+enum Operation {
+    Now,
+    Get,
+    Commit,
+    Touch,
+    Due,
+    Unpublished,
+    Published,
+    Heads,
+}
+
+/// What a commit comes to, in the order of [`outcome`].
+const OUTCOMES: [&str; 3] = ["committed", "conflict", "guarded"];
+
+fn outcome(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Committed(_) => 0,
+        Outcome::Conflict => 1,
+        Outcome::Guarded => 2,
+    }
+}
+
+impl MeteredStore {
+    /// Counts and measures the calls of a store.
+    pub(in crate::engines) fn new(inner: Arc<dyn Store>, metrics: &Registry) -> Self {
+        Self {
+            inner,
+            latency: metrics.histograms(
+                "rollcall_store_operation_seconds",
+                "Time that calls to the store took, failed ones included.",
+                LATENCY,
+                "operation",
+                OPERATIONS,
+            ),
+            errors: metrics.counters(
+                "rollcall_store_errors",
+                "Calls to the store that failed.",
+                "operation",
+                OPERATIONS,
+            ),
+            outcomes: metrics.counters(
+                "rollcall_store_commits",
+                "Commits by what they came to; one that is in conflict or guarded changes nothing.",
+                "outcome",
+                OUTCOMES,
+            ),
+        }
+    }
+
+    async fn measure<T>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let watch = Stopwatch::start();
+        let result = call.await;
+        self.latency[operation as usize].observe_duration(watch.elapsed());
+        if result.is_err() {
+            self.errors[operation as usize].inc();
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Store for MeteredStore {
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    async fn now(&self) -> Result<Timestamp, Error> {
+        self.measure(Operation::Now, self.inner.now()).await
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
+        self.measure(Operation::Get, self.inner.get(keys)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+        let committed = self.measure(Operation::Commit, self.inner.commit(commit)).await?;
+        self.outcomes[outcome(&committed)].inc();
+        Ok(committed)
+    }
+
+    async fn touch(&self, partition: Partition, timers: &[Timer]) -> Result<Vec<TimerId>, Error> {
+        self.measure(Operation::Touch, self.inner.touch(partition, timers)).await
+    }
+
+    async fn due(
+        &self,
+        partition: Partition,
+        boot: BootId,
+        until: Timestamp,
+        after: Option<Timer>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, Error> {
+        self.measure(Operation::Due, self.inner.due(partition, boot, until, after, limit)).await
+    }
+
+    async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, Error> {
+        self.measure(Operation::Unpublished, self.inner.unpublished(partition, limit)).await
+    }
+
+    async fn published(&self, partition: Partition, sequences: &[u64]) -> Result<(), Error> {
+        self.measure(Operation::Published, self.inner.published(partition, sequences)).await
+    }
+
+    async fn heads(&self) -> Result<Vec<u64>, Error> {
+        self.measure(Operation::Heads, self.inner.heads()).await
+    }
+}

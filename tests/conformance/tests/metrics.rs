@@ -1,0 +1,158 @@
+//! What an operator reads of a process that is used: each service tells what it did, in text that parses.
+
+use rollcall_conformance::{alice_watching_bob, offline, says};
+use rollcall_harness::{Metrics, Rollcall, eventually};
+
+/// Waits until values are at least these.
+async fn reaches(rollcall: &Rollcall, expected: &[(&str, f64)]) -> Metrics {
+    let mut metrics = rollcall.metrics().await;
+    eventually(&format!("{expected:?}"), async || {
+        metrics = rollcall.metrics().await;
+        expected.iter().all(|(series, least)| metrics.of(series) >= *least)
+    })
+    .await;
+    metrics
+}
+
+#[tokio::test]
+async fn the_gateway_tells_of_connections_calls_and_frames() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (mut alice, mut bob) = alice_watching_bob(&app).await;
+    bob.set("busy").await.ok();
+    alice.expect("bob", says("busy")).await;
+    bob.set(&"x".repeat(101)).await.refused(6017);
+    rollcall.dial().subprotocol(None).refused(400).await;
+
+    let metrics = reaches(
+        &rollcall,
+        &[
+            ("rollcall_gateway_frames_sent_total{kind=\"push\"}", 2.0),
+            ("rollcall_gateway_frames_sent_total{kind=\"reply\"}", 4.0),
+            ("rollcall_gateway_frames_received_total", 3.0),
+            ("rollcall_gateway_changes_total", 1.0),
+            ("rollcall_gateway_statuses_applied_total", 2.0),
+        ],
+    )
+    .await;
+
+    for (series, value) in [
+        ("rollcall_gateway_connections", 2.0),
+        ("rollcall_gateway_sessions", 2.0),
+        ("rollcall_gateway_users", 2.0),
+        ("rollcall_gateway_edges", 1.0),
+        ("rollcall_gateway_calls_total{method=\"login\",code=\"0\"}", 2.0),
+        ("rollcall_gateway_calls_total{method=\"set_self_status\",code=\"0\"}", 1.0),
+        ("rollcall_gateway_calls_total{method=\"set_self_status\",code=\"6017\"}", 1.0),
+        ("rollcall_gateway_connections_refused_total{reason=\"subprotocol\"}", 1.0),
+    ] {
+        assert_eq!(metrics.of(series), value, "{series}");
+    }
+}
+
+#[tokio::test]
+async fn presence_and_its_engines_tell_of_reports_ends_and_sweeps() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (mut alice, bob) = alice_watching_bob(&app).await;
+    let mut carol = app.session("carol", "d").await;
+    carol.logout().await.ok();
+
+    bob.lose().await;
+
+    alice.expect("bob", offline).await;
+    reaches(
+        &rollcall,
+        &[
+            ("rollcall_presence_reports_total{result=\"answered\"}", 1.0),
+            ("rollcall_gateway_reports_total{result=\"answered\"}", 1.0),
+            ("rollcall_presence_sessions_ended_total{reason=\"closed\"}", 1.0),
+            ("rollcall_presence_sessions_ended_total{reason=\"logout\"}", 1.0),
+            ("rollcall_presence_sessions_touched_total", 1.0),
+            ("rollcall_presence_sweeps_total", 1.0),
+            ("rollcall_presence_boots", 1.0),
+            ("rollcall_presence_outbox_published_total", 5.0),
+            ("rollcall_store_commits_total{outcome=\"committed\"}", 6.0),
+            ("rollcall_store_operation_seconds_count{operation=\"commit\"}", 6.0),
+            ("rollcall_bus_calls_total{operation=\"publish\",result=\"ok\"}", 5.0),
+            ("rollcall_bus_operation_seconds_count{operation=\"request\"}", 1.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_client_is_counted_where_it_was_noticed() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (mut alice, mut bob) = alice_watching_bob(&app).await;
+    alice.keep_alive();
+
+    bob.fall_silent().await;
+
+    alice.expect("bob", offline).await;
+    reaches(&rollcall, &[("rollcall_gateway_silent_clients_total", 1.0)]).await;
+    reaches(&rollcall, &[("rollcall_presence_sessions_ended_total{reason=\"timeout\"}", 1.0)]).await;
+}
+
+#[tokio::test]
+async fn subscription_tells_of_calls_and_lists() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let mut alice = app.session("alice", "d").await;
+    alice.subscribe(&["bob", "carol", "dave"]).await.ok();
+    alice.unsubscribe(&["bob"]).await.ok();
+
+    let metrics = rollcall.metrics().await;
+
+    for (series, value) in [
+        ("rollcall_subscription_calls_total{method=\"subscribe\",code=\"0\"}", 1.0),
+        ("rollcall_subscription_calls_total{method=\"unsubscribe\",code=\"0\"}", 1.0),
+        // The list of the login was empty, then it held three and two.
+        ("rollcall_subscription_list_size_bucket{le=\"0.0\"}", 1.0),
+        ("rollcall_subscription_list_size_bucket{le=\"2.0\"}", 2.0),
+        ("rollcall_subscription_list_size_bucket{le=\"5.0\"}", 3.0),
+    ] {
+        assert_eq!(metrics.of(series), value, "{series}");
+    }
+}
+
+#[tokio::test]
+async fn the_notifier_tells_of_streams_interest_and_changes() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (mut alice, mut bob) = alice_watching_bob(&app).await;
+    bob.set("busy").await.ok();
+    alice.expect("bob", says("busy")).await;
+
+    let metrics = reaches(
+        &rollcall,
+        &[
+            ("rollcall_notifier_streams", 1.0),
+            ("rollcall_notifier_interest_users", 2.0),
+            ("rollcall_notifier_interest", 2.0),
+            ("rollcall_notifier_changes_total{result=\"routed\"}", 1.0),
+            ("rollcall_notifier_changes_routed_total", 1.0),
+        ],
+    )
+    .await;
+
+    assert_eq!(metrics.of("rollcall_notifier_messages_malformed_total"), 0.0);
+}
+
+#[tokio::test]
+async fn no_label_tells_an_app_or_a_user() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (_alice, mut bob) = alice_watching_bob(&app).await;
+    bob.set("busy").await.ok();
+
+    let metrics = rollcall.metrics().await;
+
+    let app = app.id.to_string();
+    for series in metrics.series() {
+        for id in ["alice", "bob", &app] {
+            assert!(!series.contains(id), "{series}");
+        }
+    }
+}
