@@ -72,13 +72,19 @@ async fn run<P: Process>(args: &Args) -> Result<(), Error> {
     if args.print_config {
         return print(&config::to_toml(&config)?);
     }
-    telemetry::init(config.log())?;
+    let ops = Ops::default();
+    let telemetry = telemetry::init(config.log(), P::NAME, &ops.metrics)?;
+    let ended = serve::<P>(args, config, ops).await;
+    telemetry.close().await;
+    ended
+}
+
+async fn serve<P: Process>(args: &Args, config: P::Config, ops: Ops) -> Result<(), Error> {
     let shutdown = shutdown::on_signal()?;
     if let Some(path) = &args.addresses_file {
         addresses::remove_stale(path)?;
     }
     let failed = |source| Error::Service { service: P::NAME, source };
-    let ops = Ops::default();
     // Before the engines: a process that waits for them lives.
     let server = ops::Server::start(config.ops(), ops.clone(), shutdown.clone())?;
     let Some(bound) = shutdown.run_until_cancelled(P::bind(config, &ops)).await else { return Ok(()) };

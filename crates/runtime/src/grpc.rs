@@ -4,6 +4,7 @@
 //! are 1 MiB; tonic's graceful shutdown waits for open streams for ever. See [`serve`] and [`channel`].
 
 mod connection;
+mod traced;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,8 +21,9 @@ use tonic_health::{
 };
 use tracing::{debug, warn};
 
-use crate::error::Error;
+use crate::{error::Error, trace};
 use connection::Connection;
+pub use traced::Traced;
 
 /// The greatest number of calls open at once on one connection; further ones wait with the caller.
 const MAX_STREAMS: u32 = 1_024;
@@ -88,6 +90,7 @@ pub async fn serve(
     let cut = CancellationToken::new();
     // Whatever way this function ends, no connection outlives it.
     let _cut_at_end = cut.clone().drop_guard();
+    let routes = if trace::is_on() { traced::layer(routes) } else { routes };
     let incoming = listener.incoming.then(|accepted| accept(accepted, cut.clone()));
     let serving = server().add_routes(routes).add_service(health_service).serve_with_incoming_shutdown(
         incoming,

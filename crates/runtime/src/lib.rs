@@ -14,6 +14,7 @@ pub mod rng;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;
+pub mod trace;
 
 pub use clock::{Clock, Monotonic};
 pub use error::Error;

@@ -132,7 +132,7 @@ impl Registry {
         histograms
     }
 
-    /// Writes all instruments as OpenMetrics text.
+    /// Writes all instruments as text of `OpenMetrics`.
     pub fn encode(&self) -> String {
         let mut output = String::new();
         // Writing to a string never fails.

@@ -22,6 +22,7 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
+use rollcall_runtime::grpc::Traced;
 use tonic::transport::Channel;
 
 use crate::hub::UserKey;
@@ -32,15 +33,16 @@ pub(crate) const READ_IDS: usize = 500;
 /// Calls to presence and subscription. Clones share their connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Backend {
-    gateway: GatewayServiceClient<Channel>,
-    presence: PresenceServiceClient<Channel>,
-    subscription: SubscriptionServiceClient<Channel>,
+    gateway: GatewayServiceClient<Traced>,
+    presence: PresenceServiceClient<Traced>,
+    subscription: SubscriptionServiceClient<Traced>,
     timeout: Duration,
 }
 
 impl Backend {
     /// Makes the clients; they connect when first used.
     pub(crate) fn new(presence: Channel, subscription: Channel, timeout: Duration) -> Self {
+        let (presence, subscription) = (Traced::new(presence), Traced::new(subscription));
         Self {
             gateway: GatewayServiceClient::new(presence.clone()),
             presence: PresenceServiceClient::new(presence),

@@ -21,6 +21,7 @@ mod metrics;
 mod process;
 mod reports;
 mod service;
+mod trace;
 
 use std::sync::{Arc, OnceLock};
 

@@ -10,9 +10,10 @@ use rollcall_runtime::{
     rng,
     shutdown::CancellationToken,
     supervise::Supervisor,
+    trace,
 };
 use tonic::service::Routes;
-use tracing::{debug, info, warn};
+use tracing::{debug, field::Empty, info, info_span, warn};
 
 use crate::{
     config::Config,
@@ -126,8 +127,20 @@ impl Ear {
     fn route(&mut self, message: Message) {
         let subject = message.subject;
         match Event::decode(message.payload) {
-            Ok(event) => {
+            Ok(mut event) => {
+                let span = trace::follow(&message.trace, || {
+                    info_span!(
+                        target: trace::TARGET,
+                        "notifier.route",
+                        otel.kind = "consumer",
+                        messaging.operation.type = "process",
+                        messaging.destination.template = "rollcall.status.{partition}",
+                        rollcall.gateways = Empty,
+                    )
+                });
+                event.follow(&span);
                 let gateways = self.router.route(&event);
+                span.record("rollcall.gateways", gateways);
                 self.metrics.routed(gateways);
                 debug!(
                     %subject,

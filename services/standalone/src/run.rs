@@ -34,13 +34,19 @@ pub async fn run(args: Args) -> Result<(), Error> {
     if args.shared.print_config {
         return Ok(print(&config::to_toml(&config)?)?);
     }
-    telemetry::init(&config.log)?;
+    let ops = Ops::default();
+    let telemetry = telemetry::init(&config.log, "rollcall", &ops.metrics)?;
+    let ended = serve(args, config, ops).await;
+    telemetry.close().await;
+    ended
+}
+
+async fn serve(args: Args, config: Config, ops: Ops) -> Result<(), Error> {
     let shutdown = shutdown::on_signal()?;
     let file = args.shared.addresses_file;
     if let Some(path) = &file {
         addresses::remove_stale(path)?;
     }
-    let ops = Ops::default();
     // Before the engines: a process that waits for them lives.
     let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())
         .map_err(node::refused("the operator's endpoint", "ops.listen"))?;

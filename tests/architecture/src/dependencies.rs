@@ -82,9 +82,14 @@ pub const OWNED: &[Owned] = &[
         dependency: "jsonwebtoken",
         owners: &["rollcall", "rollcall-cli", "rollcall-harness", "rollcall-presence"],
     },
+    Owned { dependency: "opentelemetry", owners: &["rollcall-runtime"] },
     Owned { dependency: "opentelemetry-otlp", owners: &["rollcall-runtime"] },
+    // The messages that a collector gets: a test plays one.
+    Owned { dependency: "opentelemetry-proto", owners: &["rollcall-conformance"] },
     Owned { dependency: "opentelemetry_sdk", owners: &["rollcall-runtime"] },
+    Owned { dependency: "prometheus-client", owners: &["rollcall-runtime"] },
     Owned { dependency: "redis", owners: &["rollcall-store"] },
+    Owned { dependency: "tracing-opentelemetry", owners: &["rollcall-runtime"] },
 ];
 
 /// The outside packages that the domain may use: none that waits, does IO or knows a clock.

@@ -17,3 +17,4 @@ mod l_sdk;
 mod metrics;
 mod processes;
 mod strange_ids;
+mod traces;

@@ -30,7 +30,7 @@ impl Metrics {
         Self::parse(body)
     }
 
-    /// Reads OpenMetrics text, strictly as far as ours goes: each name is described once and before its values,
+    /// Reads text of `OpenMetrics`, strictly as far as ours goes: each name is described once and before its values,
     /// each value is a number and comes once, and the text ends by saying so.
     pub fn parse(text: &str) -> Self {
         let mut described = BTreeSet::new();
@@ -55,9 +55,10 @@ impl Metrics {
         Self(values)
     }
 
-    /// Returns a value, by name and labels as written; 0 for one that is not there.
-    pub fn of(&self, series: &str) -> f64 {
-        self.0.get(series).copied().unwrap_or_default()
+    /// Returns a value in whole numbers, by name and labels as written; 0 for one that is not there.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is counted is whole")]
+    pub fn of(&self, series: &str) -> u64 {
+        self.0.get(series).copied().unwrap_or_default() as u64
     }
 
     /// Lists all names and labels as written.

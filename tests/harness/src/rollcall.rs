@@ -57,6 +57,7 @@ pub struct Rollcall {
 pub struct Builder {
     profile: &'static str,
     config: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Builder {
@@ -74,6 +75,13 @@ impl Builder {
         self
     }
 
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
     /// Starts the binary and waits until it serves.
     pub async fn start(self) -> Rollcall {
         let folder = Folder::new();
@@ -87,7 +95,8 @@ impl Builder {
             .arg("--config")
             .arg(config)
             .arg("--addresses-file")
-            .arg(&addresses_file);
+            .arg(&addresses_file)
+            .envs(self.variables);
         let mut process = Process::spawn("rollcall", command, &folder.0);
         let mut addresses = None;
         eventually("rollcall to serve", async || {
@@ -112,7 +121,7 @@ impl Rollcall {
 
     /// Begins with the profile `fast` and no further configuration.
     pub fn builder() -> Builder {
-        Builder { profile: "fast", config: String::new() }
+        Builder { profile: "fast", config: String::new(), variables: Vec::new() }
     }
 
     /// Returns where it listens.

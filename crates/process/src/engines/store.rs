@@ -46,7 +46,8 @@ impl StoreConfig {
     /// 30 s.
     pub async fn open(&self, metrics: &Registry) -> Result<Arc<dyn Store>, Error> {
         let store = self.open_engine().await?;
-        Ok(Arc::new(MeteredStore::new(store, metrics)))
+        let kind = if self.is_memory() { MEMORY } else { "redis" };
+        Ok(Arc::new(MeteredStore::new(store, kind, metrics)))
     }
 
     async fn open_engine(&self) -> Result<Arc<dyn Store>, Error> {

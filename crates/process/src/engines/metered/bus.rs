@@ -1,4 +1,4 @@
-//! The bus with its calls counted and measured.
+//! The bus with its calls counted and measured, and what is published traced.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,13 +8,17 @@ use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
 use rollcall_runtime::{
     clock::Stopwatch,
     metrics::{Histogram, LATENCY, Registry, Table},
+    trace,
 };
+use tracing::{Instrument as _, info_span};
 
 /// A bus that counts and measures its calls.
 pub(in crate::engines) struct MeteredBus {
     inner: Arc<dyn Bus>,
     latency: [Histogram; OPERATIONS.len()],
     calls: Table,
+    /// What is behind the port, as in the URL that chose it.
+    kind: &'static str,
 }
 
 /// The operations, in the order of [`Operation`].
@@ -42,9 +46,10 @@ fn result<T>(result: &Result<T, Error>) -> usize {
 
 impl MeteredBus {
     /// Counts and measures the calls of a bus.
-    pub(in crate::engines) fn new(inner: Arc<dyn Bus>, metrics: &Registry) -> Self {
+    pub(in crate::engines) fn new(inner: Arc<dyn Bus>, kind: &'static str, metrics: &Registry) -> Self {
         Self {
             inner,
+            kind,
             latency: metrics.histograms(
                 "rollcall_bus_operation_seconds",
                 "Time that calls to the bus took, failed ones included; of a request until its answer.",
@@ -76,8 +81,22 @@ impl MeteredBus {
 
 #[async_trait]
 impl Bus for MeteredBus {
-    async fn publish(&self, message: Message) -> Result<(), Error> {
-        self.measure(Operation::Publish, self.inner.publish(message)).await
+    async fn publish(&self, mut message: Message) -> Result<(), Error> {
+        let span = trace::follow(&message.trace, || {
+            info_span!(
+                target: trace::TARGET,
+                "bus.publish",
+                otel.name = "send rollcall.status",
+                otel.kind = "producer",
+                messaging.operation.type = "send",
+                messaging.destination.template = "rollcall.status.{partition}",
+                messaging.system = self.kind,
+            )
+        });
+        if !span.is_disabled() {
+            message.trace = trace::passed_on(&span, &message.trace);
+        }
+        self.measure(Operation::Publish, self.inner.publish(message)).instrument(span).await
     }
 
     async fn subscribe_status(&self) -> Result<Subscription, Error> {

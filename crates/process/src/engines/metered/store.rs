@@ -1,4 +1,4 @@
-//! The store with its calls counted and measured.
+//! The store with its calls counted and measured, and its commits traced.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use rollcall_domain::{id::BootId, time::Timestamp};
 use rollcall_runtime::{
     clock::Stopwatch,
     metrics::{Counter, Histogram, LATENCY, Registry},
+    trace,
 };
 use rollcall_store::{
     Commit, Error, Key, Outcome, Partition, Partitions, Record, Store,
     port::{Entry, Timer, TimerId},
 };
+use tracing::{Instrument as _, field::Empty, info_span};
 
 /// A store that counts and measures its calls.
 pub(in crate::engines) struct MeteredStore {
@@ -19,6 +21,8 @@ pub(in crate::engines) struct MeteredStore {
     latency: [Histogram; OPERATIONS.len()],
     errors: [Counter; OPERATIONS.len()],
     outcomes: [Counter; OUTCOMES.len()],
+    /// What is behind the port, as in the URL that chose it.
+    kind: &'static str,
 }
 
 /// The operations, in the order of [`Operation`].
@@ -49,9 +53,10 @@ fn outcome(outcome: &Outcome) -> usize {
 
 impl MeteredStore {
     /// Counts and measures the calls of a store.
-    pub(in crate::engines) fn new(inner: Arc<dyn Store>, metrics: &Registry) -> Self {
+    pub(in crate::engines) fn new(inner: Arc<dyn Store>, kind: &'static str, metrics: &Registry) -> Self {
         Self {
             inner,
+            kind,
             latency: metrics.histograms(
                 "rollcall_store_operation_seconds",
                 "Time that calls to the store took, failed ones included.",
@@ -104,7 +109,19 @@ impl Store for MeteredStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
-        let committed = self.measure(Operation::Commit, self.inner.commit(commit)).await?;
+        let span = trace::child(|| {
+            info_span!(
+                target: trace::TARGET,
+                "store.commit",
+                otel.kind = "client",
+                db.system.name = self.kind,
+                db.operation.name = "commit",
+                rollcall.outcome = Empty,
+            )
+        });
+        let call = self.measure(Operation::Commit, self.inner.commit(commit));
+        let committed = call.instrument(span.clone()).await?;
+        span.record("rollcall.outcome", OUTCOMES[outcome(&committed)]);
         self.outcomes[outcome(&committed)].inc();
         Ok(committed)
     }
