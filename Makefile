@@ -40,6 +40,10 @@ build: ## Build the binaries
 test: setup ## Run all tests
 	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --lib --bins --tests --examples
 	@$(STEP) "test: all packages" scripts/test --workspace
+	@for deployment in node cluster; do \
+	    ROLLCALL_TEST_DEPLOYMENT=$$deployment $(STEP) "test: the claims on another deployment: $$deployment" \
+	        scripts/test --workspace --test conformance || exit; \
+	done
 
 .PHONY: test-redis
 test-redis: setup ## Run the tests of the store on Debian's Redis too

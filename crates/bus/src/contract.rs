@@ -10,6 +10,7 @@
 pub mod changes;
 pub mod requests;
 mod tested;
+pub mod twins;
 
 pub use tested::{LIMIT, Tested, heard, heartbeat, status, trace};
 

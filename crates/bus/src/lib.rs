@@ -5,9 +5,11 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod memory;
+pub mod nats;
 pub mod port;
 pub mod subject;
 
 pub use memory::MemoryBus;
+pub use nats::NatsBus;
 pub use port::{Bus, Error, Message, Request, Requests, Subscription};
 pub use subject::Subject;

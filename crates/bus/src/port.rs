@@ -42,7 +42,10 @@ pub struct Message {
     pub payload: Bytes,
 }
 
-/// Messages to one subscriber. Ends when the bus goes.
+/// Messages to one subscriber.
+///
+/// Ends when the bus goes, when its connection is lost, and when the subscriber does not read: something may have been
+/// missed, and who still wants to hear subscribes again and reads anew what it shows.
 #[derive(Debug)]
 pub struct Subscription {
     /// The bounded queue that the adapter fills.
@@ -58,7 +61,8 @@ pub struct Request {
     pub reply: oneshot::Sender<Bytes>,
 }
 
-/// Requests to one of those who serve a subject. Ends when the bus goes.
+/// Requests to one of those who serve a subject. Ends when the bus goes and when its connection is lost; who still wants
+/// to serve asks again.
 #[derive(Debug)]
 pub struct Requests {
     /// The bounded queue that the adapter fills.
@@ -74,7 +78,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Subscribes to the changes of every partition.
     async fn subscribe_status(&self) -> Result<Subscription, Error>;
 
-    /// Sends a request to one of those who serve its subject, and waits for the answer.
+    /// Sends a request to one of those who serve its subject, and waits for the answer. A request that has timed out
+    /// is not given to anyone much later.
     async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error>;
 
     /// Serves a subject together with all others who do: each request goes to one of them.

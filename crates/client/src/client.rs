@@ -8,6 +8,7 @@ mod driver;
 mod heartbeat;
 pub(crate) mod listener;
 mod mailbox;
+mod relocate;
 mod session;
 
 use std::{fmt, sync::Arc};

@@ -46,6 +46,8 @@ pub enum EndReason {
     Kicked = 4,
     /// The same device logged in again; nobody is told.
     Replaced = 5,
+    /// We closed the connection, and the client is expected back (SPEC A11).
+    Moved = 6,
 }
 
 impl EndReason {

@@ -18,7 +18,7 @@ pub struct Args {
     /// Write the addresses to this file, as a JSON object, once they are served
     #[arg(long, value_name = "FILE")]
     pub addresses_file: Option<PathBuf>,
-    /// What to log to standard error, as `info` or `info,rollcall_gateway=debug` [default: info]
+    /// What to log to standard error, as `info` or `info,rollcall_gateway=debug` [default: `info,async_nats=warn`]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
     /// How to log: `text` or `json` [default: text]

@@ -5,7 +5,7 @@ mod metered;
 mod secret;
 mod store;
 
-pub use bus::BusConfig;
+pub use bus::{BusConfig, Role};
 pub use secret::Secret;
 pub use store::StoreConfig;
 

@@ -97,6 +97,7 @@ pub fn end_reason(number: i32) -> Option<EndReason> {
         common::SessionEndReason::Logout => Some(EndReason::Logout),
         common::SessionEndReason::Kicked => Some(EndReason::Kicked),
         common::SessionEndReason::Replaced => Some(EndReason::Replaced),
+        common::SessionEndReason::Moved => Some(EndReason::Moved),
     }
 }
 

@@ -10,7 +10,7 @@ use rollcall_store::{
     port::{Timer, TimerChange, Write},
 };
 
-use crate::error::Error;
+use crate::{error::Error, lost::Sent};
 
 /// How often a commit is tried. Each failed try means that another one's commit succeeded; this is more than a
 /// user has sessions, and each session runs one command at a time.
@@ -56,33 +56,45 @@ pub(crate) enum Done {
 
 /// Reads the record, lets `decide` make a plan or none, and commits it; begins anew when another commit came
 /// between. Returns what `decide` returned, the versions that it saw, and how it went.
+///
+/// After the last moment nothing is applied any more ([`Error::Late`]). Where there is one, what became of a
+/// commit to which the store did not reply is looked for; without, it is not known.
 pub(crate) async fn commit<T>(
     store: &dyn Store,
     key: Key,
+    not_after: Option<Timestamp>,
     mut decide: impl FnMut(Option<Record>, Timestamp) -> Result<(T, Option<Plan>), Error> + Send,
 ) -> Result<(T, Versions, Done), Error> {
     for _ in 0..ATTEMPTS {
         let keys = [key];
         let (records, now) = tokio::try_join!(store.get(&keys), store.now())?;
         let record = records.into_iter().next().flatten();
-        let before = record.as_ref().map(|record| Versions { record: record.version, status: record.status });
-        let seen = before.unwrap_or_default();
+        let before = record.clone();
+        let versions =
+            before.as_ref().map(|record| Versions { record: record.version, status: record.status });
+        let seen = versions.unwrap_or_default();
         let (value, plan) = decide(record, now)?;
         let Some(plan) = plan else { return Ok((value, seen, Done::Kept)) };
+        let sent = Sent { key, before, value: plan.value.clone(), at: now };
         let commit = Commit {
             key,
-            expected: before.map(|versions| versions.record),
+            expected: versions.map(|versions| versions.record),
             write: Write::Put(plan.value),
             new_status: plan.new_status,
+            not_after,
             timers: plan.timers,
             guards: plan.guards,
             entry: plan.entry,
         };
-        match store.commit(commit).await? {
-            Outcome::Committed(committed) => return Ok((value, seen, Done::Committed(committed))),
-            Outcome::Guarded => return Ok((value, seen, Done::Guarded)),
-            Outcome::Conflict => {}
-        }
+        let committed = match (store.commit(commit).await, not_after) {
+            (Ok(Outcome::Committed(committed)), _) => committed,
+            (Ok(Outcome::Late), _) => return Err(Error::Late),
+            (Ok(Outcome::Conflict), _) => continue,
+            (Ok(Outcome::Guarded), _) => return Ok((value, seen, Done::Guarded)),
+            (Err(lost), Some(last)) => sent.settle(store, last, lost).await?,
+            (Err(lost), None) => return Err(lost.into()),
+        };
+        return Ok((value, seen, Done::Committed(committed)));
     }
     Err(Error::Contended { attempts: ATTEMPTS })
 }

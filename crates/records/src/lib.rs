@@ -5,12 +5,14 @@
 //! change has to tell is in the outbox by the same commit. Start with [`Users::apply`].
 
 mod apps;
+mod call;
 mod codec;
 mod commit;
 mod counts;
 mod error;
 mod event;
 mod lists;
+mod lost;
 mod publisher;
 mod relay;
 mod users;
@@ -19,6 +21,7 @@ mod users;
 mod fixture;
 
 pub use apps::{App, Apps, Elapsed, TokenKey};
+pub use call::Call;
 pub use codec::Error as CodecError;
 pub use counts::OutboxCounts;
 pub use error::Error;

@@ -8,10 +8,10 @@ use rollcall_domain::{
     status::RecordVersion,
     subscription::SubscriptionList,
 };
-use rollcall_proto::trace::TraceParent;
 use rollcall_store::{Key, Record, Store};
 
 use crate::{
+    call::Call,
     codec,
     commit::{self, Done, Plan},
     error::Error,
@@ -61,15 +61,16 @@ impl Lists {
     /// Lets `revise` change a user's list, and commits it if it did. `revise` is called again, on the list as
     /// it is then, when another commit came between. An emptied list stays as a record, so that its versions
     /// go on.
-    pub async fn revise<T>(
+    pub async fn revise<'a, T>(
         &self,
         app: AppId,
         user: &UserId,
-        trace: &TraceParent,
+        call: impl Into<Call<'a>>,
         mut revise: impl FnMut(&mut SubscriptionList) -> Result<T, Refusal> + Send,
     ) -> Result<Revised<T>, Error> {
+        let Call { trace, not_after } = call.into();
         let key = Key::Subscriptions(app, *user);
-        let (value, seen, done) = commit::commit(&*self.store, key, |record, _now| {
+        let (value, seen, done) = commit::commit(&*self.store, key, not_after, |record, _now| {
             let before = decode(record)?.list;
             let mut after = before.clone();
             let value = revise(&mut after)?;

@@ -126,23 +126,24 @@ impl Publishing {
 }
 
 impl Outlet {
-    /// Publishes entries of one partition in their order, up to the first that fails, and lets the store
-    /// forget them. Returns how many were published.
+    /// Publishes entries of one partition, all at once and in their order, and lets the store forget those that
+    /// the bus answers for. Returns how many those are. One that fails keeps no other waiting.
     pub(crate) async fn publish(
         &self,
         partition: Partition,
         entries: &[Pending],
     ) -> (usize, Option<Failure>) {
+        let publishes = entries.iter().map(|Pending { entry, trace }| {
+            let subject = Subject::Status(partition.0);
+            self.bus.publish(Message { subject, trace: trace.clone(), payload: entry.bytes.clone() })
+        });
         let mut sequences = Vec::with_capacity(entries.len());
         let mut failure = None;
-        for Pending { entry, trace } in entries {
-            let subject = Subject::Status(partition.0);
-            let message = Message { subject, trace: trace.clone(), payload: entry.bytes.clone() };
-            if let Err(error) = self.bus.publish(message).await {
-                failure = Some(error.into());
-                break;
+        for (Pending { entry, .. }, result) in entries.iter().zip(join_all(publishes).await) {
+            match result {
+                Ok(()) => sequences.push(entry.sequence),
+                Err(error) => _ = failure.get_or_insert(error.into()),
             }
-            sequences.push(entry.sequence);
         }
         let published = sequences.len();
         if published > 0

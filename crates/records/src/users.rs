@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rollcall_domain::{
     code::Refusal,
-    id::{AppId, UserId},
+    id::{AppId, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
-    user::{self, Change, Decision, UserState},
+    user::{self, Change, Decision, EndReason, UserState},
 };
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
@@ -16,6 +16,7 @@ use rollcall_store::{
 };
 
 use crate::{
+    call::Call,
     codec,
     commit::{self, Done, Plan},
     error::Error,
@@ -41,6 +42,8 @@ pub struct Applied {
     pub record_version: RecordVersion,
     /// What was changed and told; `None` when nothing, or bookkeeping only.
     pub changed: Option<Change>,
+    /// The sessions that were ended by a decision of ours, with the reason.
+    pub ended: Vec<(SessionId, EndReason)>,
 }
 
 impl Users {
@@ -51,36 +54,38 @@ impl Users {
 
     /// Lets `decide` make a decision upon a user's state and the store's time, and commits it with its timers
     /// and its outbox entry. `decide` is called again when another commit came between.
-    pub async fn apply(
+    pub async fn apply<'a>(
         &self,
         app: AppId,
         user: &UserId,
-        trace: &TraceParent,
+        call: impl Into<Call<'a>>,
         decide: impl FnMut(&UserState, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
     ) -> Result<Applied, Error> {
-        let applied = self.apply_guarded(app, user, trace, &[], decide).await?;
+        let applied = self.apply_guarded(app, user, call, &[], decide).await?;
         // Without guards none can refuse; an engine that says so all the same is not to be trusted with more.
         applied.ok_or(Error::Contended { attempts: 1 })
     }
 
     /// Does as [`Users::apply`] unless one of the timers is due later than `guards` says: then nothing is
     /// changed, and `None` is returned.
-    pub async fn apply_guarded(
+    pub async fn apply_guarded<'a>(
         &self,
         app: AppId,
         user: &UserId,
-        trace: &TraceParent,
+        call: impl Into<Call<'a>>,
         guards: &[Timer],
         mut decide: impl FnMut(&UserState, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
     ) -> Result<Option<Applied>, Error> {
+        let Call { trace, not_after } = call.into();
         let key = Key::User(app, *user);
         let decide = |record: Option<Record>, now| {
             let state = decode(record)?;
-            let Some(decision) = decide(&state, now)? else { return Ok(((state, None), None)) };
+            let Some(decision) = decide(&state, now)? else { return Ok(((state, None, Vec::new()), None)) };
             let plan = plan(app, user, trace, guards, &decision);
-            Ok(((decision.state, decision.change), Some(plan)))
+            Ok(((decision.state, decision.change, decision.ended), Some(plan)))
         };
-        let ((mut state, changed), seen, done) = commit::commit(&*self.store, key, decide).await?;
+        let ((mut state, changed, ended), seen, done) =
+            commit::commit(&*self.store, key, not_after, decide).await?;
         let (record_version, status_version) = match done {
             Done::Guarded => return Ok(None),
             Done::Kept => (seen.record, seen.status),
@@ -92,7 +97,7 @@ impl Users {
             }
         };
         codec::user::resolve(&mut state, record_version);
-        Ok(Some(Applied { state, status_version, record_version, changed }))
+        Ok(Some(Applied { state, status_version, record_version, changed, ended }))
     }
 
     /// Reads the statuses of users, in their order. A record that cannot be read fails its own place only.

@@ -4,6 +4,7 @@
 //! are 1 MiB; tonic's graceful shutdown waits for open streams for ever. See [`serve`] and [`channel`].
 
 mod connection;
+mod endpoints;
 mod traced;
 
 use std::{net::SocketAddr, time::Duration};
@@ -23,6 +24,7 @@ use tracing::{debug, warn};
 
 use crate::{error::Error, trace};
 use connection::Connection;
+pub use endpoints::{Endpoints, Picked};
 pub use traced::Traced;
 
 /// The greatest number of calls open at once on one connection; further ones wait with the caller.

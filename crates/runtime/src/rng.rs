@@ -9,10 +9,14 @@ pub fn nonzero_u64() -> u64 {
     generator().random_range(1..=u64::MAX)
 }
 
-/// Draws 32 bytes, written as 64 hexadecimal digits: a key.
+/// Draws 32 bytes: a key, or a token that nobody guesses.
+pub fn key() -> [u8; 32] {
+    generator().random()
+}
+
+/// Draws a [`key`], written as 64 hexadecimal digits.
 pub fn hex_key() -> String {
-    let bytes: [u8; 32] = generator().random();
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+    key().iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a string never fails.
         let _ = write!(text, "{byte:02x}");
         text

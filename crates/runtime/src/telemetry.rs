@@ -23,7 +23,7 @@ use crate::{config::Validate, error::Error, metrics::Registry, trace::TARGET};
 pub struct Config {
     /// How a line is written; `text` by default.
     pub format: Format,
-    /// What is written, as `info` or `info,rollcall_gateway=debug`; `info` by default.
+    /// What is written, as `info` or `info,rollcall_gateway=debug`; `info,async_nats=warn` by default.
     pub filter: String,
 }
 
@@ -39,7 +39,7 @@ pub enum Format {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: Format::Text, filter: "info".to_owned() }
+        Self { format: Format::Text, filter: "info,async_nats=warn".to_owned() }
     }
 }
 

@@ -14,8 +14,11 @@ pub mod due;
 pub mod given;
 pub mod guards;
 pub mod keys;
+pub mod late;
+pub mod leases;
 pub mod model;
 pub mod outbox;
+pub mod steps;
 mod tested;
 pub mod timers;
 pub mod twins;
@@ -72,6 +75,12 @@ macro_rules! store_contract {
                 guards_see_the_timers_before_the_commit,
                 a_touch_holds_a_guard,
                 a_conflict_is_said_before_a_guard;
+            late:
+                a_commit_that_comes_in_time_is_applied,
+                a_commit_that_comes_after_its_time_is_late,
+                a_late_commit_changes_nothing,
+                a_late_commit_creates_no_record,
+                late_is_said_before_a_conflict_and_a_guard;
             timers:
                 a_commit_sets_a_timer_earlier_and_later,
                 a_commit_removes_a_timer,
@@ -100,6 +109,22 @@ macro_rules! store_contract {
                 apps_with_the_same_user_id_are_apart,
                 ids_that_look_like_syntax_are_apart,
                 app_and_user_do_not_run_into_each_other;
+            leases:
+                a_new_store_has_no_leases,
+                an_opened_lease_is_live_and_has_no_nonce_yet,
+                a_boot_that_has_a_lease_is_not_opened_again,
+                of_openings_of_one_boot_exactly_one_succeeds,
+                a_renewed_lease_has_the_nonce_of_its_last_report,
+                another_token_renews_and_retires_nothing,
+                an_unknown_boot_is_as_a_dead_one,
+                a_lease_is_killed_at_the_nonce_that_it_has_and_at_no_other,
+                a_dead_boot_never_lives_again,
+                a_lease_tells_when_it_died,
+                of_a_kill_and_a_renewal_one_comes_first,
+                a_dead_lease_is_forgotten_and_a_live_one_is_not,
+                leases_come_in_the_order_of_the_boots,
+                nonces_are_told_apart_to_the_last_bit,
+                leases_beyond_the_limit_are_refused_until_one_is_forgotten;
             concurrency:
                 of_commits_at_one_version_exactly_one_wins,
                 of_creations_of_one_key_exactly_one_wins,
@@ -131,6 +156,8 @@ mod tests {
             include_str!("contract/due.rs"),
             include_str!("contract/guards.rs"),
             include_str!("contract/keys.rs"),
+            include_str!("contract/late.rs"),
+            include_str!("contract/leases.rs"),
             include_str!("contract/outbox.rs"),
             include_str!("contract/timers.rs"),
             include_str!("contract/versions.rs"),

@@ -1,9 +1,10 @@
 //! The store in this process's memory: the embedded default, and the oracle that other adapters are compared
 //! with. What it holds lives as long as the process.
 //!
-//! Each partition is a `State` (pure, see there for the rules) behind its own lock. No lock is held across an
-//! await, and no call holds two.
+//! Each partition is a `State` (pure, see there for the rules) behind its own lock, and so are the leases. No lock
+//! is held across an await, and no call holds two.
 
+mod leases;
 mod outbox;
 mod state;
 mod timers;
@@ -17,19 +18,23 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use rollcall_domain::{id::BootId, time::Timestamp};
 
-use self::state::State;
+use self::{leases::Leases, state::State};
 use crate::{
     partition::{Partition, Partitions},
-    port::{Commit, Entry, Error, Key, Outcome, Record, Store, Timer, TimerId},
+    port::{
+        Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer, TimerId,
+        TokenHash,
+    },
 };
 
-/// Tells the time. It is called with a partition locked, and must neither block nor call the store.
+/// Tells the time. It is called with a lock held, and must neither block nor call the store.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A store in memory.
 pub struct MemoryStore {
     partitions: Partitions,
     states: Box<[Mutex<State>]>,
+    leases: Mutex<Leases>,
     clock: Clock,
 }
 
@@ -38,7 +43,7 @@ impl MemoryStore {
     /// increase all the same.
     pub fn new(partitions: Partitions, clock: Clock) -> Self {
         let states = partitions.all().map(|partition| Mutex::new(State::new(partition))).collect();
-        Self { partitions, states, clock }
+        Self { partitions, states, leases: Mutex::default(), clock }
     }
 
     /// Counts the outbox entries that went unpublished because their outbox was full.
@@ -80,7 +85,8 @@ impl Store for MemoryStore {
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
         let partition = commit.key.partition(self.partitions);
         let mut state = self.states[usize::from(partition.0)].lock();
-        // Read under the lock, so that entries stand in the order of their times.
+        // Read under the lock, so that entries stand in the order of their times, and no commit that waited for
+        // the lock is applied after its time.
         let now = (self.clock)();
         Ok(state.commit(commit, now))
     }
@@ -116,5 +122,31 @@ impl Store for MemoryStore {
 
     async fn heads(&self) -> Result<Vec<u64>, Error> {
         Ok(self.states.iter().map(|state| state.lock().head()).collect())
+    }
+
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {
+        Ok(self.leases.lock().open(boot, token))
+    }
+
+    async fn renew_lease(&self, boot: BootId, token: TokenHash, nonce: Nonce) -> Result<Renewal, Error> {
+        Ok(self.leases.lock().renew(boot, token, nonce))
+    }
+
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error> {
+        let mut leases = self.leases.lock();
+        Ok(leases.retire(boot, token, (self.clock)()))
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, Error> {
+        Ok(self.leases.lock().all())
+    }
+
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, Error> {
+        let mut leases = self.leases.lock();
+        Ok(leases.kill(boot, nonce, (self.clock)()))
+    }
+
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
+        Ok(self.leases.lock().forget(boot))
     }
 }

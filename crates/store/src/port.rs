@@ -1,8 +1,10 @@
 //! What the services need of a store.
 //!
-//! Invariants every adapter holds: a commit applies whole or not at all; record and status versions and the
-//! sequence numbers of an outbox strictly increase; only a commit creates or removes a timer, and
-//! [`Store::touch`] only moves one later.
+//! Invariants every adapter holds: a commit applies whole or not at all, and never after its time; record and
+//! status versions and the sequence numbers of an outbox strictly increase; only a commit creates or removes a
+//! timer, and [`Store::touch`] only moves one later; a dead lease never lives again.
+
+mod lease;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use rollcall_domain::{
     time::Timestamp,
 };
 
+pub use self::lease::{LEASES_MAX, Lease, Nonce, Opening, Renewal, TokenHash};
 use crate::partition::{Partition, Partitions};
 
 /// Says why the store gave no answer.
@@ -92,7 +95,11 @@ pub enum Write {
     Delete,
 }
 
-/// One atomic step: check versions and guards, then write the record, move timers, append to the outbox.
+/// One atomic step: check time, version and guards, then write the record, move timers, append to the outbox.
+///
+/// The checks come in this order, and the first that fails is the outcome: [`Outcome::Late`], which stays true
+/// whatever becomes of the record, so that who gave up learns that, and nothing that invites another try; then
+/// [`Outcome::Conflict`], then [`Outcome::Guarded`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The record.
@@ -103,6 +110,9 @@ pub struct Commit {
     pub write: Write,
     /// Whether the status gets a new version: that of the record which this commit writes.
     pub new_status: bool,
+    /// The last moment, by the store's clock, at which this may be applied; a commit that comes later is
+    /// [`Outcome::Late`]. `None` for one that is never too late.
+    pub not_after: Option<Timestamp>,
     /// What becomes of timers, in this order; all are of the key's partition.
     pub timers: Vec<TimerChange>,
     /// Timers that must not be due later than this, or the commit is [`Outcome::Guarded`]. A timer that is
@@ -117,7 +127,10 @@ pub struct Commit {
 pub enum Outcome {
     /// It is applied.
     Committed(Committed),
-    /// The record does not have the expected version; nothing was changed.
+    /// It came after [`Commit::not_after`]; nothing was changed, and no copy of it that is still under way will
+    /// change anything.
+    Late,
+    /// It came in time, but the record does not have the expected version; nothing was changed.
     Conflict,
     /// The record has the expected version, but a guarded timer is due later; nothing was changed.
     Guarded,
@@ -184,7 +197,7 @@ impl EntryHead {
 /// the sequence tells readers. A commit is never refused for a full outbox.
 pub const OUTBOX_MAX: usize = 100_000;
 
-/// A partitioned record store with compare-and-set, timers and an outbox.
+/// A partitioned record store with compare-and-set, timers, an outbox, and the leases of gateways.
 ///
 /// A partition that the store does not have is as an empty one.
 #[async_trait]
@@ -225,4 +238,25 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns the sequence of the last entry of each partition, in the order of the partitions; 0 for none.
     async fn heads(&self) -> Result<Vec<u64>, Error>;
+
+    /// Opens the lease of a new boot, live and without a nonce. Its id is one that was never drawn before: the
+    /// store knows a boot only as long as its lease.
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error>;
+
+    /// Writes the nonce of a report into the lease of a live boot; with the nonce that it has, nothing changes.
+    async fn renew_lease(&self, boot: BootId, token: TokenHash, nonce: Nonce) -> Result<Renewal, Error>;
+
+    /// Ends a boot's own lease: it is dead from now. False, and nothing is changed, if the token is not that of
+    /// the lease; one that is dead already, or not known, is no error.
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error>;
+
+    /// Lists all leases, live and dead, in the order of the boots.
+    async fn leases(&self) -> Result<Vec<Lease>, Error>;
+
+    /// Kills a lease if it is live and its nonce is still this one, and says whether it did.
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, Error>;
+
+    /// Forgets a lease if it is dead, and says whether it did. The timers of its boot are found by nobody then:
+    /// there must be none left, nor a commit under way that makes one.
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, Error>;
 }

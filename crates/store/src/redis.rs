@@ -11,6 +11,7 @@ mod commit;
 mod connection;
 mod error;
 mod keys;
+mod leases;
 mod options;
 mod outbox;
 mod script;
@@ -32,7 +33,10 @@ pub use self::{
 };
 use crate::{
     partition::{Partition, Partitions},
-    port::{Commit, Entry, Error, Key, Outcome, Record, Store, Timer, TimerId},
+    port::{
+        Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer, TimerId,
+        TokenHash,
+    },
 };
 
 /// A store on a Redis server.
@@ -116,5 +120,29 @@ impl Store for RedisStore {
 
     async fn heads(&self) -> Result<Vec<u64>, Error> {
         self.0.heads().await
+    }
+
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {
+        self.0.open_lease(boot, token).await
+    }
+
+    async fn renew_lease(&self, boot: BootId, token: TokenHash, nonce: Nonce) -> Result<Renewal, Error> {
+        self.0.renew_lease(boot, token, nonce).await
+    }
+
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error> {
+        self.0.retire_lease(boot, token).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, Error> {
+        self.0.leases().await
+    }
+
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, Error> {
+        self.0.kill_lease(boot, nonce).await
+    }
+
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
+        self.0.forget_lease(boot).await
     }
 }

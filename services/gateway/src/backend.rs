@@ -10,7 +10,9 @@ use rollcall_domain::{
 use rollcall_proto::{
     common::v1::{UserFailure, UserStatus},
     convert,
-    gateway::v1::{RegisterRequest, gateway_service_client::GatewayServiceClient},
+    gateway::v1::{
+        RegisterRequest, ReportRequest, ReportResponse, gateway_service_client::GatewayServiceClient,
+    },
     presence::v1::{
         GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest, SetSelfStatusRequest,
         presence_service_client::PresenceServiceClient,
@@ -22,33 +24,56 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
-use rollcall_runtime::grpc::Traced;
-use tonic::transport::Channel;
+use rollcall_runtime::grpc::{Endpoints, Traced};
+use tonic::Response;
 
 use crate::hub::UserKey;
 
 /// The greatest number of ids in one read of statuses.
 pub(crate) const READ_IDS: usize = 500;
 
-/// Calls to presence and subscription. Clones share their connections.
-#[derive(Debug, Clone)]
+/// Calls to presence and subscription. One that is lost on its way is tried again at another instance: all are such
+/// that twice is once.
+#[derive(Debug)]
 pub(crate) struct Backend {
-    gateway: GatewayServiceClient<Traced>,
-    presence: PresenceServiceClient<Traced>,
-    subscription: SubscriptionServiceClient<Traced>,
+    presence: Endpoints,
+    subscription: Endpoints,
     timeout: Duration,
 }
 
 impl Backend {
     /// Makes the clients; they connect when first used.
-    pub(crate) fn new(presence: Channel, subscription: Channel, timeout: Duration) -> Self {
-        let (presence, subscription) = (Traced::new(presence), Traced::new(subscription));
-        Self {
-            gateway: GatewayServiceClient::new(presence.clone()),
-            presence: PresenceServiceClient::new(presence),
-            subscription: SubscriptionServiceClient::new(subscription),
-            timeout,
-        }
+    pub(crate) fn new(presence: Endpoints, subscription: Endpoints, timeout: Duration) -> Self {
+        Self { presence, subscription, timeout }
+    }
+
+    /// Calls presence.
+    async fn presence<M: Clone, T, F>(
+        &self,
+        trace: &TraceParent,
+        message: M,
+        call: impl Fn(PresenceServiceClient<Traced>, tonic::Request<M>) -> F,
+    ) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<Response<T>, tonic::Status>>,
+    {
+        let call = |channel| call(PresenceServiceClient::new(channel), self.request(trace, message.clone()));
+        answer(self.presence.call(call).await)
+    }
+
+    /// Calls subscription.
+    async fn subscription<M: Clone, T, F>(
+        &self,
+        trace: &TraceParent,
+        message: M,
+        call: impl Fn(SubscriptionServiceClient<Traced>, tonic::Request<M>) -> F,
+    ) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<Response<T>, tonic::Status>>,
+    {
+        let call =
+            |channel| call(SubscriptionServiceClient::new(channel), self.request(trace, message.clone()));
+        answer(self.subscription.call(call).await)
     }
 
     fn request<T>(&self, trace: &TraceParent, message: T) -> tonic::Request<T> {
@@ -57,10 +82,28 @@ impl Backend {
         request
     }
 
-    /// Registers this gateway and returns its boot id.
-    pub(crate) async fn register(&self) -> Result<u64, Refusal> {
-        let request = self.request(&TraceParent::default(), RegisterRequest {});
-        Ok(call(self.gateway.clone().register(request)).await?.boot)
+    /// Registers this gateway, and returns its boot id and the token of its lease.
+    pub(crate) async fn register(&self) -> Result<(u64, Vec<u8>), Refusal> {
+        let call = async |channel| {
+            let request = self.request(&TraceParent::default(), RegisterRequest {});
+            GatewayServiceClient::new(channel).register(request).await
+        };
+        let registered = answer(self.presence.call(call).await)?;
+        Ok((registered.boot, registered.token))
+    }
+
+    /// Reports to presence, past the bus.
+    pub(crate) async fn report(
+        &self,
+        report: ReportRequest,
+        limit: Duration,
+    ) -> Result<ReportResponse, Refusal> {
+        let call = async |channel| {
+            let mut request = tonic::Request::new(report.clone());
+            request.set_timeout(limit);
+            GatewayServiceClient::new(channel).report(request).await
+        };
+        answer(self.presence.call(call).await)
     }
 
     /// Logs a client in.
@@ -69,7 +112,7 @@ impl Backend {
         trace: &TraceParent,
         login: LoginRequest,
     ) -> Result<LoginResponse, Refusal> {
-        call(self.presence.clone().login(self.request(trace, login))).await
+        self.presence(trace, login, async |mut presence, request| presence.login(request).await).await
     }
 
     /// Ends a session by logout.
@@ -81,8 +124,9 @@ impl Backend {
     ) -> Result<(), Refusal> {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
-        let request = self.request(trace, LogoutRequest { app_id, user_id, session });
-        call(self.presence.clone().logout(request)).await.map(drop)
+        let request = LogoutRequest { app_id, user_id, session };
+        let call = async |mut presence: PresenceServiceClient<_>, request| presence.logout(request).await;
+        self.presence(trace, request, call).await.map(drop)
     }
 
     /// Stores a custom status.
@@ -96,7 +140,9 @@ impl Backend {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
         let request = SetSelfStatusRequest { app_id, user_id, session, custom };
-        let response = call(self.presence.clone().set_self_status(self.request(trace, request))).await?;
+        let call =
+            async |mut presence: PresenceServiceClient<_>, request| presence.set_self_status(request).await;
+        let response = self.presence(trace, request, call).await?;
         response.status.ok_or_else(|| internal("presence answered without a status"))
     }
 
@@ -108,7 +154,9 @@ impl Backend {
         user_ids: Vec<String>,
     ) -> Result<(Vec<UserStatus>, Vec<UserFailure>), Refusal> {
         let request = GetUserStatusRequest { app_id: app.get(), user_ids };
-        let response = call(self.presence.clone().get_user_status(self.request(trace, request))).await?;
+        let call =
+            async |mut presence: PresenceServiceClient<_>, request| presence.get_user_status(request).await;
+        let response = self.presence(trace, request, call).await?;
         Ok((response.statuses, response.failures))
     }
 
@@ -131,8 +179,9 @@ impl Backend {
         target_ids: Vec<String>,
     ) -> Result<SubscribeResponse, Refusal> {
         let (app_id, user_id) = names(key);
-        let request = self.request(trace, SubscribeRequest { app_id, user_id, target_ids });
-        call(self.subscription.clone().subscribe(request)).await
+        let request = SubscribeRequest { app_id, user_id, target_ids };
+        let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.subscribe(request).await;
+        self.subscription(trace, request, call).await
     }
 
     /// Unsubscribes a user.
@@ -143,8 +192,9 @@ impl Backend {
         target_ids: Vec<String>,
     ) -> Result<UnsubscribeResponse, Refusal> {
         let (app_id, user_id) = names(key);
-        let request = self.request(trace, UnsubscribeRequest { app_id, user_id, target_ids });
-        call(self.subscription.clone().unsubscribe(request)).await
+        let request = UnsubscribeRequest { app_id, user_id, target_ids };
+        let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.unsubscribe(request).await;
+        self.subscription(trace, request, call).await
     }
 
     /// Reads a user's subscription list and its version.
@@ -154,16 +204,16 @@ impl Backend {
         key: UserKey,
     ) -> Result<(u64, Vec<String>), Refusal> {
         let (app_id, user_id) = names(key);
-        let request = self.request(trace, ListSubscriptionsRequest { app_id, user_id });
-        let response = call(self.subscription.clone().list_subscriptions(request)).await?;
+        let request = ListSubscriptionsRequest { app_id, user_id };
+        let call =
+            async |mut lists: SubscriptionServiceClient<_>, request| lists.list_subscriptions(request).await;
+        let response = self.subscription(trace, request, call).await?;
         Ok((response.version, response.target_ids))
     }
 }
 
-async fn call<T>(
-    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-) -> Result<T, Refusal> {
-    call.await.map(tonic::Response::into_inner).map_err(|status| refusal::from_status(&status))
+fn answer<T>(answered: Result<Response<T>, tonic::Status>) -> Result<T, Refusal> {
+    answered.map(Response::into_inner).map_err(|status| refusal::from_status(&status))
 }
 
 fn names((app, user): UserKey) -> (u32, String) {

@@ -13,11 +13,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where gRPC health is served. Default `127.0.0.1:0`, any free port.
     pub health_listen: SocketAddr,
-    /// The URL of presence.
+    /// The URLs of the instances of presence, with commas between. Default `http://127.0.0.1:7701`.
     pub presence: String,
-    /// The URL of subscription.
+    /// Those of subscription. Default `http://127.0.0.1:7702`.
     pub subscription: String,
-    /// The URL of a notifier.
+    /// Those of the notifiers. Default `http://127.0.0.1:7703`.
     pub notifier: String,
     /// How long a client may be silent before its session ends. Default 400 s. Equal to presence's.
     #[serde(with = "humantime_serde")]
@@ -43,6 +43,10 @@ pub struct Config {
     /// How long a call to another service may take. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// Over how long clients are asked to move to other gateways before this one stops. Default 20 s; zero closes
+    /// their connections at once.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
     /// Origins of browser pages that may connect, besides the gateway's own host. Default none.
     pub allowed_origins: Vec<String>,
     /// Connections open at once; further ones are refused with HTTP 503. Default 100000.
@@ -68,6 +72,7 @@ impl Config {
             report_every: Duration::from_secs(2),
             report_timeout: Duration::from_secs(1),
             call_timeout: Duration::from_secs(5),
+            drain: Duration::from_secs(20),
             allowed_origins: Vec::new(),
             connections: 100_000,
             admissions_per_second: 5_000,
@@ -81,6 +86,7 @@ impl Config {
                 upload_left: Duration::from_millis(2500),
                 report_every: Duration::from_millis(500),
                 report_timeout: Duration::from_millis(500),
+                drain: Duration::from_secs(2),
                 ..defaults
             },
         }

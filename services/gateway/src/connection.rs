@@ -21,11 +21,10 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{Sink as _, StreamExt as _, stream::FuturesUnordered};
 use rollcall_domain::{
     code::{Code, Refusal},
-    id::SessionId,
     user::EndReason,
 };
 use rollcall_proto::{
-    client::v1::{Kicked, Reply, ServerFrame, reply, server_frame::Event as ServerEvent},
+    client::v1::{Draining, Kicked, Reply, ServerFrame, reply, server_frame::Event as ServerEvent},
     close::CloseCode,
 };
 
@@ -56,7 +55,6 @@ struct Connection {
     socket: WebSocket,
     codec: Codec,
     handle: Arc<SessionHandle>,
-    session: SessionId,
     /// Calls on their way to other services.
     calls: FuturesUnordered<Call>,
     /// Calls that change something, waiting for the one before: they run in order.
@@ -111,7 +109,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: C
         Ok(login::First::Close(replies, code)) => Err((replies, code)),
         Err(_) => Err((None, CloseCode::LoginTimeout)),
     };
-    let (handle, session, reply) = match logged_in {
+    let (handle, reply) = match logged_in {
         Ok(logged_in) => logged_in,
         Err((reply, code)) => return close(socket, reply, code).await,
     };
@@ -120,7 +118,6 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: C
         socket,
         codec,
         handle,
-        session,
         calls: FuturesUnordered::new(),
         commands: VecDeque::new(),
         running: Running::Nothing,
@@ -143,7 +140,12 @@ impl Connection {
                 Event::Gone => break None,
             }
         };
-        let reason = (code != Some(CloseCode::LoggedOut)).then_some(EndReason::Closed);
+        let reason = match code {
+            Some(CloseCode::LoggedOut) => EndReason::Logout,
+            // Of our doing: the client is expected back.
+            Some(CloseCode::GoingAway | CloseCode::SessionLost) => EndReason::Moved,
+            _ => EndReason::Closed,
+        };
         self.gateway.hub.remove_session(&self.handle, reason);
         if let Some(code) = code {
             let last = (code == CloseCode::Kicked).then(|| {
@@ -216,6 +218,10 @@ impl Connection {
         }
         if !self.owed || self.running == Running::List {
             return None;
+        }
+        if let Some(reconnect_after_ms) = self.handle.take_draining() {
+            let event = ServerEvent::Draining(Draining { reconnect_after_ms });
+            return Some(self.codec.encode(&ServerFrame { event: Some(event) }));
         }
         let hold_own = self.running == Running::Own;
         let message = self.gateway.hub.take_output(&self.handle, hold_own);

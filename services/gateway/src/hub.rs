@@ -19,19 +19,23 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use rollcall_domain::{app::Settings, id::AppId, user::EndReason};
+use rollcall_domain::{
+    app::Settings,
+    id::{AppId, DeviceId},
+    user::EndReason,
+};
 use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
-use rollcall_runtime::clock::Monotonic;
+use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
-pub(crate) use self::{index::UserKey, lists::ListDelta, reports::Report};
+pub(crate) use self::{index::UserKey, lists::ListDelta, push::close_code, reports::Report};
 use self::{
     index::{Index, UserSlot},
     lists::List,
@@ -55,7 +59,13 @@ pub(crate) struct SessionHandle {
     pub(crate) key: UserKey,
     /// Which login of this boot.
     pub(crate) counter: u64,
+    /// What presence stored of the login.
+    pub(crate) login: LoginRecord,
     slot: SessionSlot,
+    /// Whether a logout is on its way.
+    leaving: AtomicBool,
+    /// In how many milliseconds the client is to move, and 1; 0 for no need to, or once it was told.
+    draining: AtomicU32,
     /// When the client was last heard, as [`Monotonic`].
     heard: AtomicU64,
     /// Whether [`Hub::take_output`] may have something.
@@ -65,7 +75,21 @@ pub(crate) struct SessionHandle {
     waker: AtomicWaker,
 }
 
+/// What presence stored of a login, to be told if it loses that.
+#[derive(Debug, Clone)]
+pub(crate) struct LoginRecord {
+    pub(crate) platform: i32,
+    pub(crate) device: DeviceId,
+    /// The record version at which the login was stored.
+    pub(crate) order: u64,
+}
+
 impl SessionHandle {
+    /// Notes that a logout is on its way.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     /// Notes that the client was heard.
     pub(crate) fn heard(&self, now: Monotonic) {
         self.heard.store(now.0, Ordering::Relaxed);
@@ -75,6 +99,11 @@ impl SessionHandle {
     pub(crate) fn poll_output(&self, waker: &std::task::Waker) -> bool {
         self.waker.register(waker);
         self.has_output.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes what the client is to be told: that it should move, and in how many milliseconds.
+    pub(crate) fn take_draining(&self) -> Option<u32> {
+        self.draining.swap(0, Ordering::AcqRel).checked_sub(1)
     }
 
     /// Returns the code to close with, once the connection is to close.
@@ -127,6 +156,8 @@ struct Session {
     dirty: Vec<UserSlot>,
     /// Set once the end was queued for a report.
     ended: bool,
+    /// Set while presence is to hold the session again.
+    asserted: bool,
     /// When the client was heard, as far as presence knows.
     uploaded: Monotonic,
     /// When presence was told.
@@ -170,8 +201,8 @@ pub(crate) struct Hub {
     expiry: Duration,
     /// The users that the notifier is asked for: those in the index.
     pub(crate) interest: Interest,
-    /// Rung when a session has ended, so that presence hears of it at once.
-    pub(crate) session_ended: Notify,
+    /// Rung when presence should be told something at once.
+    pub(crate) to_report: Notify,
 }
 
 impl Hub {
@@ -191,7 +222,7 @@ impl Hub {
             }),
             expiry,
             interest: Interest::default(),
-            session_ended: Notify::new(),
+            to_report: Notify::new(),
         }
     }
 
@@ -208,6 +239,7 @@ impl Hub {
         &self,
         key: UserKey,
         counter: u64,
+        login: LoginRecord,
         codec: Codec,
         heard: Monotonic,
     ) -> Arc<SessionHandle> {
@@ -223,7 +255,10 @@ impl Hub {
         let handle = Arc::new(SessionHandle {
             key,
             counter,
+            login,
             slot,
+            leaving: AtomicBool::new(false),
+            draining: AtomicU32::new(0),
             heard: AtomicU64::new(heard.0),
             has_output: AtomicBool::new(true),
             close: AtomicU16::new(0),
@@ -240,6 +275,7 @@ impl Hub {
             codec,
             dirty,
             ended: false,
+            asserted: false,
             uploaded: heard,
             uploaded_at: heard,
         });
@@ -250,10 +286,12 @@ impl Hub {
         handle
     }
 
-    /// Removes a session whose connection is gone. With a `reason` presence will be told.
-    pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: Option<EndReason>) {
+    /// Removes a session whose connection is gone. Presence will be told, unless the `reason` is a logout: that it
+    /// has stored, and is told again only if it may have been made to hold the session once more since.
+    pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: EndReason) {
         let mut state = self.state.lock();
-        if let Some(reason) = reason {
+        let asserted = state.sessions[handle.slot as usize].as_ref().is_some_and(|session| session.asserted);
+        if reason != EndReason::Logout || asserted {
             self.queue_ended(&mut state, handle.slot, reason);
         }
         let Some(session) = state.sessions[handle.slot as usize].take() else { return };
@@ -280,6 +318,15 @@ impl Hub {
     pub(crate) fn close_all(&self, code: CloseCode) {
         for session in self.state.lock().sessions.iter().flatten() {
             session.handle.order_close(code);
+        }
+    }
+
+    /// Asks all clients to move to another gateway, each after a time of its own, spread over `window`.
+    pub(crate) fn drain(&self, window: Duration) {
+        for session in self.state.lock().sessions.iter().flatten() {
+            let after = u32::try_from(rng::jitter(window).as_millis()).unwrap_or(u32::MAX - 1);
+            session.handle.draining.store(after + 1, Ordering::Release);
+            session.handle.wake();
         }
     }
 
@@ -328,7 +375,7 @@ impl Hub {
         let session = Some(session_ref(&key, counter));
         let reason = EndReason::Closed as i32;
         self.state.lock().ended.push_back(EndedConnection { session, reason });
-        self.session_ended.notify_one();
+        self.to_report.notify_one();
     }
 
     /// Asks the notifier for a user who is new to the index.
@@ -347,7 +394,7 @@ impl Hub {
         }
         let session = Some(session_ref(&session.handle.key, session.handle.counter));
         state.ended.push_back(EndedConnection { session, reason: reason as i32 });
-        self.session_ended.notify_one();
+        self.to_report.notify_one();
     }
 }
 

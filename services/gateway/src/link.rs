@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 use rollcall_proto::notifier::v1::{
     AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient,
 };
-use rollcall_runtime::rng;
+use rollcall_runtime::{
+    grpc::{Endpoints, Traced},
+    rng,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming, transport::Channel};
+use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
 use crate::{Gateway, hub::UserKey, interest::Batch};
@@ -24,17 +27,19 @@ const REDIAL_MOST: Duration = Duration::from_secs(2);
 const REDIAL_FIRST: Duration = Duration::from_millis(50);
 
 /// Keeps the stream until `shutdown`, dialling again with back-off when it breaks.
-pub(crate) async fn run(gateway: Arc<Gateway>, channel: Channel, shutdown: CancellationToken) {
+pub(crate) async fn run(gateway: Arc<Gateway>, notifiers: Endpoints, shutdown: CancellationToken) {
     let mut wait = REDIAL_FIRST;
     let mut first = true;
     loop {
+        let notifier = notifiers.pick();
         let end = tokio::select! {
-            end = stream(&gateway, channel.clone(), first, &mut wait) => end,
+            end = stream(&gateway, notifier.channel.clone(), first, &mut wait) => end,
             () = shutdown.cancelled() => return,
         };
         if let Err(status) = end {
             warn!(code = ?status.code(), reason = status.message(), ?wait, "lost the notifier, dialling again");
         }
+        notifiers.failed(&notifier);
         first = false;
         tokio::select! {
             () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}
@@ -46,7 +51,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, channel: Channel, shutdown: Cance
 
 async fn stream(
     gateway: &Arc<Gateway>,
-    channel: Channel,
+    channel: Traced,
     first: bool,
     wait: &mut Duration,
 ) -> Result<(), Status> {
@@ -99,7 +104,7 @@ async fn changes(
 }
 
 /// Reads again what a broken stream may have missed, one user after another.
-async fn catch_up(gateway: Arc<Gateway>) {
+pub(crate) async fn catch_up(gateway: Arc<Gateway>) {
     let users = gateway.hub.unsync_all();
     info!(users = users.len(), "reading again after the notifier was lost");
     for key in users {

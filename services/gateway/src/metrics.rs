@@ -63,12 +63,12 @@ methods! {
 /// How a report went.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reported {
-    /// Presence answered.
+    /// Presence answered over the bus.
     Answered,
-    /// It did not.
+    /// It answered by gRPC only.
+    AnsweredPastBus,
+    /// It did not answer.
     Unanswered,
-    /// Its answer cannot be read.
-    Unreadable,
 }
 
 /// Why a connection was refused.
@@ -121,9 +121,9 @@ impl Metrics {
             changes: registry.counter("rollcall_gateway_changes", "Changes that a notifier sent."),
             reports: registry.counters(
                 "rollcall_gateway_reports",
-                "Reports to presence.",
+                "Reports to presence: answered over the bus, by gRPC past it, or not at all.",
                 "result",
-                ["answered", "unanswered", "unreadable"],
+                ["answered", "answered_past_bus", "unanswered"],
             ),
             refused: registry.counters(
                 "rollcall_gateway_connections_refused",

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_process::{BoxError, Process, Settings, engines::BusConfig};
+use rollcall_process::{
+    BoxError, Process, Settings,
+    engines::{BusConfig, Role},
+};
 use rollcall_runtime::{
     Clock,
     config::{Profile, Validate, faults_of},
@@ -13,6 +16,9 @@ use rollcall_runtime::{
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Service};
+
+/// What the process does with the bus.
+const ROLE: Role = Role { name: "gateway", publishes: false };
 
 /// What an operator may choose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,7 +69,7 @@ impl Process for Service {
     type Config = ProcessConfig;
 
     async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
-        let bus = config.bus.open(&ops.metrics).await?;
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
         Ok(Self::bind(config.gateway, bus, Clock::new(), ops)?)
     }
 

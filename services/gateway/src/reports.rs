@@ -1,15 +1,27 @@
 //! Tells presence what was heard of clients, and which connections have ended (DESIGN section 4).
+//!
+//! Reports go out at a steady pace also when there is nothing to tell: they renew the lease of this gateway. One
+//! that the bus does not bring goes by gRPC, and one that is not answered is repeated.
 
 use std::{sync::Arc, time::Duration};
 
 use prost::Message as _;
 use rollcall_bus::{Bus, Message, Subject};
-use rollcall_domain::id::AppId;
-use rollcall_proto::{close::CloseCode, convert, gateway::v1::ReportResponse, trace::TraceParent};
+use rollcall_domain::{code::Refusal, id::AppId};
+use rollcall_proto::{
+    close::CloseCode,
+    convert,
+    gateway::v1::{ReportResponse, SessionRef},
+    trace::TraceParent,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{Gateway, hub::Report, metrics::Reported};
+use crate::{
+    Gateway,
+    hub::{Report, UserKey, close_code},
+    metrics::Reported,
+};
 
 /// The pause between reports of ends that follow one another: they gather in it.
 const ENDED_PAUSE: Duration = Duration::from_millis(5);
@@ -17,26 +29,33 @@ const ENDED_PAUSE: Duration = Duration::from_millis(5);
 /// Reports until `shutdown`, and once more at the end, so that what ended is known.
 pub(crate) async fn run(gateway: Arc<Gateway>, bus: Arc<dyn Bus>, shutdown: CancellationToken) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(gateway.config.report_every) => {}
-            () = gateway.hub.session_ended.notified() => tokio::time::sleep(ENDED_PAUSE).await,
+        let pace = tokio::select! {
+            () = tokio::time::sleep(gateway.config.report_every) => true,
+            () = gateway.hub.to_report.notified() => {
+                tokio::time::sleep(ENDED_PAUSE).await;
+                false
+            }
             () = shutdown.cancelled() => break,
-        }
-        report_all(&gateway, &*bus).await;
+        };
+        report_all(&gateway, &*bus, pace, &shutdown).await;
     }
-    report_all(&gateway, &*bus).await;
+    report_all(&gateway, &*bus, false, &shutdown).await;
 }
 
-/// Reports until there is nothing more to tell at once, or a report goes unanswered.
-async fn report_all(gateway: &Gateway, bus: &dyn Bus) {
+/// Reports until there is nothing more to tell at once, or a report goes unanswered. The first goes out in any case
+/// if it keeps the pace.
+async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutdown: &CancellationToken) {
     loop {
         let config = &gateway.config;
         let now = gateway.clock.monotonic();
-        let report = gateway.hub.report(gateway.boot(), config.upload_every, config.upload_left, now);
-        if report.is_empty() {
+        let report = gateway.hub.report(&gateway.registered(), config.upload_every, config.upload_left, now);
+        if report.is_empty() && !std::mem::take(&mut pace) {
             return;
         }
         let Some(reply) = ask(gateway, bus, &report).await else { return };
+        if reply.dead {
+            return gateway.be_reborn(shutdown).await;
+        }
         gateway.hub.reported(&report, &reply, now);
         apply(gateway, &reply);
         if !report.is_full() || !reply.unsettled.is_empty() {
@@ -45,24 +64,33 @@ async fn report_all(gateway: &Gateway, bus: &dyn Bus) {
     }
 }
 
+/// Sends a report over the bus, and past it if it does not answer.
 async fn ask(gateway: &Gateway, bus: &dyn Bus, report: &Report) -> Option<ReportResponse> {
     let message = Message {
         subject: Subject::Heartbeat,
         trace: TraceParent::default(),
         payload: report.request.encode_to_vec().into(),
     };
-    let reply = match bus.request(message, gateway.config.report_timeout).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            gateway.metrics.reported(Reported::Unanswered);
-            warn!(%error, "a report was not answered, repeating it");
-            return None;
+    let limit = gateway.config.report_timeout;
+    match bus.request(message, limit).await.map(ReportResponse::decode) {
+        Ok(Ok(reply)) => {
+            gateway.metrics.reported(Reported::Answered);
+            return Some(reply);
         }
-    };
-    let answer = ReportResponse::decode(reply)
-        .inspect_err(|error| warn!(%error, "the answer to a report cannot be read, repeating it"));
-    gateway.metrics.reported(if answer.is_ok() { Reported::Answered } else { Reported::Unreadable });
-    answer.ok()
+        Ok(Err(error)) => warn!(%error, "the answer to a report cannot be read"),
+        Err(error) => debug!(%error, "the bus did not answer a report, sending it past the bus"),
+    }
+    match gateway.backend.report(report.request.clone(), limit).await {
+        Ok(reply) => {
+            gateway.metrics.reported(Reported::AnsweredPastBus);
+            Some(reply)
+        }
+        Err(refusal) => {
+            gateway.metrics.reported(Reported::Unanswered);
+            warn!(code = %refusal.code, reason = %refusal.message, "a report was not answered, repeating it");
+            None
+        }
+    }
 }
 
 fn apply(gateway: &Gateway, reply: &ReportResponse) {
@@ -72,9 +100,22 @@ fn apply(gateway: &Gateway, reply: &ReportResponse) {
         }
     }
     for missing in &reply.missing {
-        if let (Ok(app), Ok(user)) = (convert::app_id(missing.app_id), convert::user_id(&missing.user_id)) {
-            debug!(counter = missing.counter, "presence does not hold a session, closing it");
-            gateway.hub.close_session(&(app, user), missing.counter, CloseCode::SessionLost);
+        if let Ok(key) = user_of(missing) {
+            let counter = missing.counter;
+            debug!(counter, "presence does not hold a session, asserting it");
+            gateway.hub.assert_session(&key, counter);
         }
     }
+    for over in &reply.superseded {
+        let Some((session, Ok(key))) = over.session.as_ref().map(|session| (session, user_of(session)))
+        else {
+            continue;
+        };
+        let code = convert::end_reason(over.reason).map_or(CloseCode::SessionLost, close_code);
+        gateway.hub.close_session(&key, session.counter, code);
+    }
+}
+
+fn user_of(session: &SessionRef) -> Result<UserKey, Refusal> {
+    Ok((convert::app_id(session.app_id)?, convert::user_id(&session.user_id)?))
 }

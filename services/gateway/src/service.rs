@@ -6,23 +6,18 @@ use rollcall_bus::Bus;
 use rollcall_proto::close::CloseCode;
 use rollcall_runtime::{
     clock::Clock,
-    grpc::{self, Listener},
+    grpc::{self, Endpoints, Listener},
     ops::{self, Ops},
-    rng,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Channel};
+use tonic::service::Routes;
 use tracing::{info, warn};
 
 use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports};
 
 /// How often silent clients are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// The first wait before registering again.
-const REGISTER_FIRST: Duration = Duration::from_millis(50);
-/// The longest wait before registering again.
-const REGISTER_MOST: Duration = Duration::from_secs(2);
 /// How long clients have to take their leave at shutdown.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -33,7 +28,7 @@ pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
     health: Listener,
-    notifier: Channel,
+    notifiers: Endpoints,
     ready: ops::Part,
 }
 
@@ -46,16 +41,14 @@ impl Service {
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let health = Listener::bind(config.health_listen)?;
-        let notifier = grpc::channel(&config.notifier)?;
-        let backend = Backend::new(
-            grpc::channel(&config.presence)?,
-            grpc::channel(&config.subscription)?,
-            config.call_timeout,
-        );
+        let endpoints = |urls: &str| Endpoints::new(urls, clock.clone());
+        let notifiers = endpoints(&config.notifier)?;
+        let (presence, subscription) = (endpoints(&config.presence)?, endpoints(&config.subscription)?);
+        let backend = Backend::new(presence, subscription, config.call_timeout);
         let ready = ops.readiness.part("gateway");
         let gateway = Gateway::new(config, clock, backend, Metrics::new(&ops.metrics));
         Metrics::show(&ops.metrics, &gateway);
-        Ok(Self { gateway, bus, listener, address, health, notifier, ready })
+        Ok(Self { gateway, bus, listener, address, health, notifiers, ready })
     }
 
     /// Returns the address that clients connect to.
@@ -70,9 +63,9 @@ impl Service {
 
     /// Serves until `shutdown`; then clients are told to reconnect elsewhere, and presence that they left.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { gateway, bus, listener, health, notifier, address, ready } = self;
+        let Self { gateway, bus, listener, health, notifiers, address, ready } = self;
         ready.not_ready("not registered with presence");
-        if !register(&gateway, &shutdown).await {
+        if !gateway.register(&shutdown).await {
             return Ok(());
         }
         ready.ready();
@@ -80,7 +73,7 @@ impl Service {
         // The edge stops first; the rest goes on until its clients have left.
         let rest = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(link::run(Arc::clone(&gateway), notifier, rest.clone()));
+        tasks.spawn(link::run(Arc::clone(&gateway), notifiers, rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_silent(Arc::clone(&gateway), rest.clone()));
         let served = tokio::select! {
@@ -94,28 +87,6 @@ impl Service {
     }
 }
 
-/// Registers with presence, trying again with back-off. Says whether that came before the shutdown.
-async fn register(gateway: &Gateway, shutdown: &CancellationToken) -> bool {
-    let mut wait = REGISTER_FIRST;
-    loop {
-        match gateway.backend.register().await {
-            Ok(boot) => {
-                // Set once: this is the only place.
-                let _ = gateway.boot.set(boot);
-                return true;
-            }
-            Err(refusal) => {
-                warn!(code = %refusal.code, reason = %refusal.message, "could not register with presence, trying again");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}
-            () = shutdown.cancelled() => return false,
-        }
-        wait = (wait * 2).min(REGISTER_MOST);
-    }
-}
-
 /// Ends the sessions of silent clients, until `shutdown`.
 async fn end_silent(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
@@ -126,17 +97,26 @@ async fn end_silent(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     }
 }
 
-/// Asks all clients to go, and waits for it a bounded time.
+/// Asks all clients to move to another gateway, and then closes the connections of those that did not.
 async fn leave(gateway: &Gateway) {
+    let window = gateway.config.drain;
+    let (sessions, users) = gateway.hub.counts();
+    if sessions > 0 && !window.is_zero() {
+        info!(sessions, users, ?window, "asking clients to move");
+        // The last of them is given time to do so.
+        gateway.hub.drain(window.mul_f64(0.75));
+        let _ = tokio::time::timeout(window, all_left(gateway)).await;
+    }
     let (sessions, users) = gateway.hub.counts();
     info!(sessions, users, "closing all connections");
     gateway.hub.close_all(CloseCode::GoingAway);
-    let left = async {
-        while gateway.hub.counts().0 > 0 {
-            tokio::time::sleep(TICK).await;
-        }
-    };
-    if tokio::time::timeout(LEAVE_LIMIT, left).await.is_err() {
+    if tokio::time::timeout(LEAVE_LIMIT, all_left(gateway)).await.is_err() {
         warn!(sessions = gateway.hub.counts().0, "connections did not close in time");
+    }
+}
+
+async fn all_left(gateway: &Gateway) {
+    while gateway.hub.counts().0 > 0 {
+        tokio::time::sleep(TICK).await;
     }
 }

@@ -18,6 +18,18 @@ pub struct Config {
     /// The time between two looks for passed deadlines. 500 ms by default, 10 ms to 10 s.
     #[serde(with = "humantime_serde")]
     pub sweep_every: Duration,
+    /// For how long a gateway may go without a report before it is dead, and its users OFFLINE (SPEC A11). 36 s by
+    /// default, at least three times `listening`.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// How long ago the last sign of the bus may be for time to count against a gateway. 4 s by default, 100 ms to
+    /// 60 s.
+    #[serde(with = "humantime_serde")]
+    pub listening: Duration,
+    /// How long a session lives on whose connection its gateway closed (SPEC A11). 30 s by default, at most the
+    /// expiry.
+    #[serde(with = "humantime_serde")]
+    pub moved_grace: Duration,
     /// The age from which outbox entries are published again by the relay. 1 s by default, 100 ms to 60 s.
     #[serde(with = "humantime_serde")]
     pub relay_after: Duration,
@@ -30,13 +42,21 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7701)),
             expiry: Duration::from_secs(400),
             sweep_every: Duration::from_millis(500),
+            lease: Duration::from_secs(36),
+            listening: Duration::from_secs(4),
+            moved_grace: Duration::from_secs(30),
             relay_after: Duration::from_secs(1),
         };
         match profile {
             Profile::Default => defaults,
-            Profile::Fast => {
-                Self { expiry: Duration::from_secs(8), sweep_every: Duration::from_millis(100), ..defaults }
-            }
+            Profile::Fast => Self {
+                expiry: Duration::from_secs(8),
+                sweep_every: Duration::from_millis(100),
+                lease: Duration::from_secs(5),
+                listening: Duration::from_secs(1),
+                moved_grace: Duration::from_secs(5),
+                ..defaults
+            },
         }
     }
 }
@@ -47,7 +67,17 @@ impl Validate for Config {
         if self.expiry < Duration::from_secs(1) {
             faults.push(format!("expiry: {:?}, expected at least 1s", self.expiry));
         }
+        if self.lease < self.listening * 3 {
+            let least = self.listening * 3;
+            faults
+                .push(format!("lease: {:?}, expected at least {least:?}, three times listening", self.lease));
+        }
+        if self.moved_grace > self.expiry {
+            let most = self.expiry;
+            faults.push(format!("moved_grace: {:?}, expected at most the expiry {most:?}", self.moved_grace));
+        }
         for (key, value, least, most) in [
+            ("listening", self.listening, Duration::from_millis(100), Duration::from_secs(60)),
             ("sweep_every", self.sweep_every, Duration::from_millis(10), Duration::from_secs(10)),
             ("relay_after", self.relay_after, Duration::from_millis(100), Duration::from_secs(60)),
         ] {
@@ -76,12 +106,15 @@ mod tests {
             expiry: Duration::ZERO,
             sweep_every: Duration::ZERO,
             relay_after: Duration::from_secs(61),
+            listening: Duration::from_secs(20),
             ..Config::profile(Profile::Default)
         };
         assert_eq!(
             config.faults(),
             [
                 "expiry: 0ns, expected at least 1s",
+                "lease: 36s, expected at least 60s, three times listening",
+                "moved_grace: 30s, expected at most the expiry 0ns",
                 "sweep_every: 0ns, expected 10ms to 10s",
                 "relay_after: 61s, expected 100ms to 60s",
             ]

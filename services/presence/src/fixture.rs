@@ -24,13 +24,14 @@ use rollcall_records::Error;
 use rollcall_runtime::{Clock, config::Profile, metrics::Registry};
 use rollcall_store::{
     Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
-    port::{self, Entry, Timer, TimerId},
+    port::{self, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
 };
 use serde_json::{Value, json};
 
 use crate::{
     Config,
     admin::Wish,
+    leases,
     service::Parts,
     sessions::{Caller, LoggedIn, Login},
 };
@@ -60,6 +61,9 @@ impl Fixture {
         );
         let wish = Wish { edition: Some(Edition::Premium), status: Some(true), limits: None };
         let (_, key) = parts.admin.create(app(), &wish).await.unwrap();
+        let opened = store.open_lease(BOOT, leases::hash(&TOKEN)).await.unwrap();
+        assert_eq!(opened, Opening::Opened);
+        parts.sweep.leases.look().await.unwrap();
         Self { store, parts, key }
     }
 
@@ -115,7 +119,9 @@ impl Fixture {
     }
 }
 
+/// The gateway of all sessions, and what its reports show.
 pub(crate) const BOOT: BootId = BootId(1);
+pub(crate) const TOKEN: [u8; 32] = [7; 32];
 
 pub(crate) fn app() -> AppId {
     AppId::new(7).unwrap()
@@ -249,5 +255,40 @@ impl Store for Meddled {
     async fn heads(&self) -> Result<Vec<u64>, port::Error> {
         self.answers()?;
         self.inner.heads().await
+    }
+
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, port::Error> {
+        self.answers()?;
+        self.inner.open_lease(boot, token).await
+    }
+
+    async fn renew_lease(
+        &self,
+        boot: BootId,
+        token: TokenHash,
+        nonce: Nonce,
+    ) -> Result<Renewal, port::Error> {
+        self.answers()?;
+        self.inner.renew_lease(boot, token, nonce).await
+    }
+
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, port::Error> {
+        self.answers()?;
+        self.inner.retire_lease(boot, token).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, port::Error> {
+        self.answers()?;
+        self.inner.leases().await
+    }
+
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, port::Error> {
+        self.answers()?;
+        self.inner.kill_lease(boot, nonce).await
+    }
+
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, port::Error> {
+        self.answers()?;
+        self.inner.forget_lease(boot).await
     }
 }

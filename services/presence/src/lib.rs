@@ -6,10 +6,10 @@
 //! what gateways call in `sessions`.
 
 mod admin;
-mod boots;
 mod config;
 mod error;
 mod grpc;
+mod leases;
 mod metrics;
 mod process;
 mod reports;

@@ -1,12 +1,12 @@
 //! All that presence counts and measures.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use rollcall_domain::user::EndReason;
+use rollcall_domain::{id::SessionId, user::EndReason};
 use rollcall_records::OutboxCounts;
 use rollcall_runtime::metrics::{Counter, Histogram, LONG, Registry};
 
-use crate::boots::Boots;
+use crate::leases::Leases;
 
 /// The instruments of presence. Clones are the same.
 #[derive(Debug, Clone)]
@@ -19,8 +19,14 @@ pub(crate) struct Metrics {
     pub(crate) touched: Counter,
     /// Those among them that do not exist.
     pub(crate) missing: Counter,
-    /// Sessions ended, in the order of [`ended`].
-    ended: [Counter; 5],
+    /// Sessions of which gateways asserted that they hold them, and that are held again.
+    pub(crate) asserted: Counter,
+    /// Sessions ended, in the order of [`Metrics::ended`] and at last those of dead gateways.
+    ended: [Counter; 6],
+    /// Sessions that live on for a while after their gateway closed the connection.
+    moved: Counter,
+    /// Gateways declared dead here.
+    pub(crate) dead: Counter,
     /// Looks for passed deadlines.
     pub(crate) sweeps: Counter,
     /// Users who were heard of between the look and the commit.
@@ -29,18 +35,12 @@ pub(crate) struct Metrics {
     pub(crate) strays: Counter,
     /// Failures to end sessions whose deadline has passed.
     pub(crate) sweep_failures: Counter,
-    lag: Histogram,
+    /// How long after their deadline sessions ended.
+    pub(crate) lag: Histogram,
 }
 
-fn ended(reason: EndReason) -> usize {
-    match reason {
-        EndReason::Closed => 0,
-        EndReason::Timeout => 1,
-        EndReason::Logout => 2,
-        EndReason::Kicked => 3,
-        EndReason::Replaced => 4,
-    }
-}
+/// The place of sessions whose gateway is dead, behind the reasons.
+const ORPHANED: usize = 5;
 
 impl Metrics {
     /// Makes the instruments.
@@ -60,11 +60,25 @@ impl Metrics {
                 "rollcall_presence_sessions_missing",
                 "Sessions that were reported as heard and do not exist.",
             ),
+            asserted: registry.counter(
+                "rollcall_presence_sessions_asserted",
+                "Sessions held again because their gateway has their connections.",
+            ),
             ended: registry.counters(
                 "rollcall_presence_sessions_ended",
-                "Sessions ended; timeout is by passed deadlines and by reports of silent clients.",
+                "Sessions ended; timeout is by passed deadlines and by reports of silent clients, orphaned by the \
+                 death of a gateway.",
                 "reason",
-                ["closed", "timeout", "logout", "kicked", "replaced"],
+                ["closed", "timeout", "logout", "kicked", "replaced", "orphaned"],
+            ),
+            moved: registry.counter(
+                "rollcall_presence_sessions_moved",
+                "Sessions kept for a while after their gateway closed the connection: their clients are expected \
+                 elsewhere.",
+            ),
+            dead: registry.counter(
+                "rollcall_presence_gateways_declared_dead",
+                "Gateways that this process declared dead, for they did not report.",
             ),
             sweeps: registry.counter("rollcall_presence_sweeps", "Looks for passed deadlines."),
             spared: registry.counter(
@@ -88,10 +102,16 @@ impl Metrics {
     }
 
     /// Shows what presence holds.
-    pub(crate) fn show(registry: &Registry, boots: &Arc<Boots>, outbox: &Arc<OutboxCounts>) {
-        let boots = Arc::clone(boots);
-        let count = move || boots.all().len() as u64;
-        registry.gauge_of("rollcall_presence_boots", "Boots of gateways that are known.", count);
+    pub(crate) fn show(registry: &Registry, leases: &Leases, outbox: &Arc<OutboxCounts>) {
+        let gauge = |name, help, dead: bool| {
+            let leases = leases.clone();
+            let count = move || {
+                leases.known().iter().filter(|lease| lease.dead_since.is_some() == dead).count() as u64
+            };
+            registry.gauge_of(name, help, count);
+        };
+        gauge("rollcall_presence_gateways", "Gateways that live.", false);
+        gauge("rollcall_presence_gateways_dead", "Gateways that are dead and not forgotten yet.", true);
         let counter = |name, help, read: fn(&OutboxCounts) -> u64| {
             let outbox = Arc::clone(outbox);
             registry.counter_of(name, help, move || read(&outbox));
@@ -118,14 +138,28 @@ impl Metrics {
         self.reports[usize::from(!answered)].inc();
     }
 
-    /// Counts sessions that ended.
+    /// Counts sessions that ended, or moved.
     pub(crate) fn ended(&self, reason: EndReason, sessions: usize) {
-        self.ended[ended(reason)].inc_by(sessions as u64);
+        let counter = match reason {
+            EndReason::Closed => &self.ended[0],
+            EndReason::Timeout => &self.ended[1],
+            EndReason::Logout => &self.ended[2],
+            EndReason::Kicked => &self.ended[3],
+            EndReason::Replaced => &self.ended[4],
+            EndReason::Moved => &self.moved,
+        };
+        counter.inc_by(sessions as u64);
     }
 
-    /// Counts sessions that a sweep ended so long after their deadline.
-    pub(crate) fn swept(&self, sessions: usize, lag: Duration) {
-        self.ended(EndReason::Timeout, sessions);
-        self.lag.observe_duration(lag);
+    /// Counts sessions that a decision ended.
+    pub(crate) fn decided(&self, ended: &[(SessionId, EndReason)]) {
+        for (_, reason) in ended {
+            self.ended(*reason, 1);
+        }
+    }
+
+    /// Counts sessions that ended because their gateway is dead.
+    pub(crate) fn orphaned(&self, sessions: usize) {
+        self.ended[ORPHANED].inc_by(sessions as u64);
     }
 }

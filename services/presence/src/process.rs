@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use rollcall_process::{
     BoxError, Process, Settings,
-    engines::{BusConfig, StoreConfig},
+    engines::{BusConfig, Role, StoreConfig},
 };
 use rollcall_runtime::{
     Clock,
@@ -16,6 +16,9 @@ use rollcall_runtime::{
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Service};
+
+/// What the process does with the bus.
+const ROLE: Role = Role { name: "presence", publishes: true };
 
 /// What an operator may choose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,7 +74,7 @@ impl Process for Service {
 
     async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
         let store = config.store.open(&ops.metrics).await?;
-        let bus = config.bus.open(&ops.metrics).await?;
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
         Ok(Self::bind(&config.presence, store, bus, Clock::new(), ops)?)
     }
 

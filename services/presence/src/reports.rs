@@ -1,10 +1,13 @@
 //! Reports of gateways: who was heard moves on, who is gone ends (DESIGN section 4).
 //!
 //! A report is answered once all of it is stored, and else not at all: its gateway repeats it. A report twice
-//! is a report once.
+//! is a report once. A boot that is dead is told so, and nothing of its report is stored.
+
+mod assert;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use rollcall_bus::{Bus, Request, Requests, Subject};
@@ -19,16 +22,17 @@ use rollcall_proto::{
     trace::TraceParent,
 };
 use rollcall_records::{Apps, Error, Users};
-use rollcall_runtime::{Clock, rng};
+use rollcall_runtime::rng;
 use rollcall_store::{
     Partition, Store,
-    port::{Timer, TimerId},
+    port::{Renewal, Timer, TimerId},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tracing::{error, info, warn};
 
-use crate::{boots::Boots, metrics::Metrics};
+use crate::{leases::Leases, metrics::Metrics};
 
 /// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -42,10 +46,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Reports {
     pub(crate) users: Users,
     pub(crate) apps: Apps,
-    pub(crate) boots: Arc<Boots>,
+    pub(crate) leases: Leases,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Clock,
     pub(crate) expiry: Duration,
+    pub(crate) moved_grace: Duration,
     pub(crate) metrics: Metrics,
 }
 
@@ -58,9 +62,15 @@ pub(crate) enum Failure {
     /// It does not say whose it is.
     #[error("the boot is 0, expected the one that registration gave")]
     NoBoot,
+    /// Whoever sent it is not the boot that it names.
+    #[error("the token is not that of the boot")]
+    WrongToken,
     /// The store did not serve it.
     #[error(transparent)]
     Store(#[from] rollcall_store::Error),
+    /// A session could not be held again.
+    #[error(transparent)]
+    Assert(Error),
 }
 
 type UserKey = (AppId, UserId);
@@ -106,8 +116,18 @@ impl Reports {
     }
 
     async fn answer(&self, request: Request) {
-        let handled = self.handle(&request.message.payload, &request.message.trace).await;
-        self.metrics.reported(handled.is_ok());
+        // Empty: one of us asks whether the bus brings what is sent over it.
+        if request.message.payload.is_empty() {
+            drop(request.reply.send(Bytes::new()));
+            return;
+        }
+        let handled = match ReportRequest::decode(request.message.payload) {
+            Ok(report) => self.handle(report, &request.message.trace).await,
+            Err(error) => {
+                self.metrics.reported(false);
+                Err(error.into())
+            }
+        };
         match handled {
             // Who asked may have given up; it asks again.
             Ok(response) => drop(request.reply.send(response.encode_to_vec().into())),
@@ -116,23 +136,36 @@ impl Reports {
     }
 
     /// Stores what a report tells.
-    async fn handle(&self, payload: &[u8], trace: &TraceParent) -> Result<ReportResponse, Failure> {
-        let report = ReportRequest::decode(payload)?;
+    pub(crate) async fn handle(
+        &self,
+        report: ReportRequest,
+        trace: &TraceParent,
+    ) -> Result<ReportResponse, Failure> {
+        let handled = self.store(report, trace).await;
+        self.metrics.reported(handled.is_ok());
+        handled
+    }
+
+    async fn store(&self, report: ReportRequest, trace: &TraceParent) -> Result<ReportResponse, Failure> {
         if report.boot == 0 {
             return Err(Failure::NoBoot);
         }
         let boot = BootId(report.boot);
-        if let Err(refusal) = self.boots.remember(boot, self.clock.monotonic()) {
-            warn!(%refusal, "sessions of a gateway are not swept here");
+        match self.leases.renew(boot, &report.token, report.nonce).await? {
+            Renewal::Live => {}
+            Renewal::Dead => return Ok(ReportResponse { dead: true, ..ReportResponse::default() }),
+            Renewal::WrongToken => return Err(Failure::WrongToken),
         }
         let mut malformed = 0;
         let missing = self.touch(boot, &report.heard, &mut malformed).await?;
         let unsettled = self.end(boot, &report.ended, trace, &mut malformed).await;
+        let superseded = self.assert(boot, &report.asserted, trace, &mut malformed).await?;
         self.metrics.malformed.inc_by(malformed as u64);
         if malformed > 0 {
             warn!(malformed, "skipped parts of a report");
         }
-        Ok(ReportResponse { missing, apps: self.newer(&report.apps).await, unsettled })
+        let apps = self.newer(&report.apps).await;
+        Ok(ReportResponse { missing, apps, unsettled, superseded, dead: false })
     }
 
     /// Moves the deadlines of heard sessions on, and returns those that do not exist.
@@ -193,10 +226,22 @@ impl Reports {
         for (session, reason) in ended {
             let applied = self
                 .users
-                .apply(app, &user, trace, |state, now| Ok(state.on_connection_lost(session, reason, now)))
+                .apply(app, &user, trace, |state, now| {
+                    Ok(match reason {
+                        EndReason::Moved => state.on_connection_moved(session, self.moved_grace, now),
+                        reason => state.on_connection_lost(session, reason, now),
+                    })
+                })
                 .await;
             match applied {
-                Ok(applied) => self.metrics.ended(reason, usize::from(applied.changed.is_some())),
+                Ok(applied) => {
+                    // One that moved lives on for a while.
+                    let counts = match reason {
+                        EndReason::Moved => applied.state.sessions.contains_key(&session),
+                        _ => applied.changed.is_some(),
+                    };
+                    self.metrics.ended(reason, usize::from(counts));
+                }
                 // To report it again would not help.
                 Err(error @ (Error::Unreadable { .. } | Error::Refused(_))) => {
                     error!(%error, "could not end a session");
@@ -233,9 +278,22 @@ fn read(boot: BootId, session: Option<&SessionRef>) -> Result<(UserKey, SessionI
     Ok((user, SessionId { boot, counter: session.counter }))
 }
 
-/// Reads why a connection ended: by its client, or by its silence. All other ends are not a gateway's to tell.
+/// Reads why a connection ended: by its client, by its silence, or by its gateway. All other ends are not a
+/// gateway's to tell.
 fn reason(end: &EndedConnection) -> Option<EndReason> {
-    convert::end_reason(end.reason).filter(|reason| matches!(reason, EndReason::Closed | EndReason::Timeout))
+    convert::end_reason(end.reason)
+        .filter(|reason| !matches!(reason, EndReason::Kicked | EndReason::Replaced))
+}
+
+impl Failure {
+    /// Writes what a gateway is told over gRPC.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Undecodable(_) | Self::NoBoot => Status::invalid_argument(self.to_string()),
+            Self::WrongToken => Status::permission_denied(self.to_string()),
+            Self::Store(_) | Self::Assert(_) => Status::unavailable("the store did not serve the report"),
+        }
+    }
 }
 
 fn reference(timer: &TimerId) -> SessionRef {

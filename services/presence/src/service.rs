@@ -23,14 +23,14 @@ use tonic::service::Routes;
 
 use crate::{
     admin::Admin,
-    boots::Boots,
     config::Config,
     error::Error,
     grpc::{SERVICE_NAMES, gateway::Gateways},
+    leases::{Leases, Undertaker},
     metrics::Metrics,
     reports::Reports,
     sessions::Sessions,
-    sweep::Sweep,
+    sweep::{Looks, Sweep},
 };
 
 /// Presence that listens and does not serve yet.
@@ -47,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) gateways: Gateways,
     pub(crate) sessions: Sessions,
     pub(crate) reports: Reports,
+    pub(crate) undertaker: Undertaker,
     pub(crate) sweep: Sweep,
     pub(crate) publishing: Publishing,
     pub(crate) relay: Relay,
@@ -74,7 +75,7 @@ impl Service {
 
     /// Serves until `shutdown`, and then publishes what its last calls committed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Parts { admin, gateways, sessions, reports, sweep, publishing, relay } = self.parts;
+        let Parts { admin, gateways, sessions, reports, undertaker, sweep, publishing, relay } = self.parts;
         let stop = shutdown.child_token();
         let mut tasks = Supervisor::new(stop.clone());
         // Cancelled once all who commit have ended: each of them holds a share of the guard.
@@ -88,6 +89,7 @@ impl Service {
         let serving = grpc::serve(self.listener, routes, &SERVICE_NAMES, stop.clone());
         tasks.spawn("gRPC server", holding(share(), serving));
         tasks.spawn("reports", holding(share(), endless(reports.run(self.bus, stop.clone()))));
+        tasks.spawn("leases", endless(undertaker.run(stop.clone())));
         tasks.spawn("sweep", holding(share(), endless(sweep.run(stop.clone()))));
         tasks.spawn("relay", endless(relay.run(stop)));
         tasks.spawn("publication", endless(publishing.run(committed)));
@@ -111,38 +113,43 @@ impl Parts {
         let elapsed = clock.clone();
         let apps =
             Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
-        let boots = Arc::new(Boots::default());
+        let leases = Leases::new(store.clone(), clock);
         let metrics = Metrics::new(registry);
-        Metrics::show(registry, &boots, &counts);
+        Metrics::show(registry, &leases, &counts);
         let expiry = config.expiry;
+        let reports = Reports {
+            users: users.clone(),
+            apps: apps.clone(),
+            leases: leases.clone(),
+            store: store.clone(),
+            expiry,
+            moved_grace: config.moved_grace,
+            metrics: metrics.clone(),
+        };
         Self {
             admin: Admin { apps: apps.clone() },
-            gateways: Gateways { boots: boots.clone(), clock: clock.clone() },
+            gateways: Gateways { leases: leases.clone(), reports: reports.clone() },
             sessions: Sessions {
                 users: users.clone(),
-                apps: apps.clone(),
-                boots: boots.clone(),
+                apps,
                 store: store.clone(),
-                clock: clock.clone(),
                 expiry,
                 metrics: metrics.clone(),
             },
-            reports: Reports {
-                users: users.clone(),
-                apps,
-                boots: boots.clone(),
-                store: store.clone(),
-                clock: clock.clone(),
-                expiry,
+            reports,
+            undertaker: Undertaker {
+                leases: leases.clone(),
+                bus: bus.clone(),
+                lease: config.lease,
+                listening: config.listening,
                 metrics: metrics.clone(),
             },
             sweep: Sweep {
                 users,
-                boots,
+                leases,
                 store: store.clone(),
-                clock,
                 every: config.sweep_every,
-                expiry,
+                looks: Looks::new(config.moved_grace.min(expiry)),
                 metrics,
             },
             publishing,

@@ -11,11 +11,10 @@ use rollcall_domain::{
 };
 use rollcall_proto::{convert, trace::TraceParent};
 use rollcall_records::{App, Apps, Error, Users};
-use rollcall_runtime::Clock;
 use rollcall_store::Store;
 use tracing::debug;
 
-use crate::{boots::Boots, metrics::Metrics, tokens::Bearer};
+use crate::{metrics::Metrics, tokens::Bearer};
 
 /// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
 const QUERY_IDS: usize = 500;
@@ -25,9 +24,7 @@ const QUERY_IDS: usize = 500;
 pub(crate) struct Sessions {
     pub(crate) users: Users,
     pub(crate) apps: Apps,
-    pub(crate) boots: Arc<Boots>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Clock,
     pub(crate) expiry: Duration,
     pub(crate) metrics: Metrics,
 }
@@ -73,7 +70,6 @@ impl Sessions {
         let app = self.apps.get(app_id).await?;
         let now = self.store.now().await?;
         let token_expires_at = Bearer { app: app_id, user, now }.verify(&login.token, &app.keys)?;
-        self.boots.remember(session.boot, self.clock.monotonic())?;
 
         let (platform, device) = (login.platform, login.device);
         let applied = self
@@ -82,6 +78,7 @@ impl Sessions {
                 Ok(state.on_login(session, platform, device, self.expiry, now))
             })
             .await?;
+        self.metrics.decided(&applied.ended);
         debug!(%user, %platform, changed = ?applied.changed, "logged in");
         // The decision left the session in the state, and its commit gave it an order.
         let order = applied.state.sessions.get(&session).and_then(|session| session.order);

@@ -1,9 +1,15 @@
-//! Ends sessions whose deadline has passed (SPEC A7).
+//! Ends sessions whose deadline has passed (SPEC A7), and those whose gateway is dead (SPEC A11).
 //!
 //! What is due is read without a lock, so each commit is guarded by the timers themselves: a session that was
 //! heard of in between is left alone. A timer whose session is in no record is removed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod looks;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 use rollcall_domain::{
@@ -13,16 +19,16 @@ use rollcall_domain::{
 };
 use rollcall_proto::trace::TraceParent;
 use rollcall_records::{Error, Users};
-use rollcall_runtime::{Clock, Monotonic};
 use rollcall_store::{
     Partition, Store,
-    port::{Timer, TimerId},
+    port::{Lease, Timer, TimerId},
 };
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{boots::Boots, metrics::Metrics};
+pub(crate) use self::looks::Looks;
+use crate::{leases::Leases, metrics::Metrics};
 
 /// Timers read at a time.
 const PAGE: usize = 512;
@@ -30,17 +36,19 @@ const PAGE: usize = 512;
 const BATCH: usize = 1_024;
 /// Partitions swept at once.
 const PARTITIONS_AT_ONCE: usize = 8;
+/// How long a dead boot is looked at before it is forgotten: longer than any call that makes a session of it is
+/// under way.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// Users of one partition whose ends are committed at once.
 const USERS_AT_ONCE: usize = 16;
 
 /// Looks for passed deadlines.
 pub(crate) struct Sweep {
     pub(crate) users: Users,
-    pub(crate) boots: Arc<Boots>,
+    pub(crate) leases: Leases,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Clock,
     pub(crate) every: Duration,
-    pub(crate) expiry: Duration,
+    pub(crate) looks: Looks,
     pub(crate) metrics: Metrics,
 }
 
@@ -51,14 +59,16 @@ pub(crate) struct Swept {
     pub(crate) ended: usize,
     /// Users who were heard of in between, at least on one session.
     pub(crate) spared: usize,
+    /// Dead boots of which something was left.
+    pub(crate) haunting: BTreeSet<BootId>,
     /// Timers that were removed because no record knew their session.
     pub(crate) strays: usize,
     /// Why some sessions could not be ended, and how many such failures there were.
     pub(crate) failed: Option<(Error, usize)>,
 }
 
-/// One user whose timers are due.
-type DueUser = ((AppId, UserId), Vec<Timer>);
+/// One user whose timers are due, each with whether its gateway is dead.
+type DueUser = ((AppId, UserId), Vec<(Timer, bool)>);
 
 impl Sweep {
     /// Sweeps until `shutdown`. A pass that takes longer than its time delays the next.
@@ -101,31 +111,45 @@ impl Sweep {
             Ok(now) => now,
             Err(error) => return Swept::failure(error.into()),
         };
-        let boots = self.boots.all();
+        let leases = self.leases.known();
+        self.looks.keep(&leases);
         let partitions =
-            self.store.partitions().all().map(|partition| self.partition(partition, &boots, until));
+            self.store.partitions().all().map(|partition| self.partition(partition, &leases, until));
         let swept = stream::iter(partitions)
             .buffer_unordered(PARTITIONS_AT_ONCE)
             .fold(Swept::default(), async |all, one| all.and(one))
             .await;
-        self.forget_boots(self.clock.monotonic()).await;
+        if swept.failed.is_none() {
+            for lease in &leases {
+                let long_dead = lease.dead_since.is_some_and(|since| since.plus(FORGET_AFTER) < until);
+                if long_dead && !swept.haunting.contains(&lease.boot) {
+                    self.leases.forget(lease.boot).await;
+                }
+            }
+        }
         swept
     }
 
-    async fn partition(&self, partition: Partition, boots: &[BootId], until: Timestamp) -> Swept {
+    async fn partition(&self, partition: Partition, leases: &[Lease], until: Timestamp) -> Swept {
         let mut swept = Swept::default();
         // Gathered over boots, so that a user who had sessions on several gateways ends in one commit.
         let mut due = Vec::new();
-        for boot in boots {
+        let mut looked = Vec::new();
+        for lease in leases.iter().filter(|lease| self.looks.is_due(partition, lease.boot, until)) {
+            let dead = lease.dead_since.is_some();
+            let last = if dead { Timestamp(u64::MAX) } else { until };
             let mut after = None;
             loop {
-                let page = match self.store.due(partition, *boot, until, after, PAGE).await {
+                let page = match self.store.due(partition, lease.boot, last, after, PAGE).await {
                     Ok(page) => page,
                     Err(error) => return swept.and(Swept::failure(error.into())),
                 };
+                if dead && !page.is_empty() {
+                    swept.haunting.insert(lease.boot);
+                }
                 let full = page.len() >= PAGE;
                 after = page.last().copied();
-                due.extend(page);
+                due.extend(page.into_iter().map(|timer| (timer, dead)));
                 if due.len() >= BATCH {
                     swept = swept.and(self.settle(std::mem::take(&mut due), until).await);
                 }
@@ -133,15 +157,23 @@ impl Sweep {
                     break;
                 }
             }
+            looked.push(lease);
         }
-        swept.and(self.settle(due, until).await)
+        swept = swept.and(self.settle(due, until).await);
+        for lease in looked {
+            match self.store.due(partition, lease.boot, Timestamp(u64::MAX), None, 1).await {
+                Ok(earliest) => self.looks.looked(partition, lease, earliest.first(), until),
+                Err(error) => return swept.and(Swept::failure(error.into())),
+            }
+        }
+        swept
     }
 
     /// Ends sessions, all of one user in one commit.
-    async fn settle(&self, due: Vec<Timer>, until: Timestamp) -> Swept {
-        let mut users: BTreeMap<(AppId, UserId), Vec<Timer>> = BTreeMap::new();
-        for timer in due {
-            users.entry((timer.id.app, timer.id.user)).or_default().push(timer);
+    async fn settle(&self, due: Vec<(Timer, bool)>, until: Timestamp) -> Swept {
+        let mut users: BTreeMap<(AppId, UserId), Vec<(Timer, bool)>> = BTreeMap::new();
+        for (timer, dead) in due {
+            users.entry((timer.id.app, timer.id.user)).or_default().push((timer, dead));
         }
         stream::iter(users.into_iter().map(|user| self.end(user, until)))
             .buffer_unordered(USERS_AT_ONCE)
@@ -149,26 +181,38 @@ impl Sweep {
             .await
     }
 
-    async fn end(&self, ((app, user), timers): DueUser, until: Timestamp) -> Swept {
+    async fn end(&self, ((app, user), due): DueUser, until: Timestamp) -> Swept {
+        let of =
+            |fate: bool| due.iter().filter(move |(_, dead)| *dead == fate).map(|(timer, _)| timer.id.session);
+        let (expired, orphaned): (Vec<_>, Vec<_>) = (of(false).collect(), of(true).collect());
         let mut known = Vec::new();
-        let sessions: Vec<SessionId> = timers.iter().map(|timer| timer.id.session).collect();
         let mut ended_at = until;
-        let guards = guards(app, user, &sessions, until);
+        // A dead gateway is heard of no more, so nothing speaks for its sessions.
+        let guards = guards(app, user, &expired, until);
         let trace = TraceParent::default();
-        let expire = |state: &UserState, now| {
-            known = sessions.iter().copied().filter(|id| state.sessions.contains_key(id)).collect();
+        let decide = |state: &UserState, now| {
+            let sessions = due.iter().map(|(timer, _)| timer.id.session);
+            known = sessions.filter(|id| state.sessions.contains_key(id)).collect();
             ended_at = now;
-            Ok(state.on_expired(&sessions, now))
+            Ok(state.on_sessions_due(&expired, &orphaned, now))
         };
-        let mut swept = match self.users.apply_guarded(app, &user, &trace, &guards, expire).await {
-            Ok(Some(_)) => {
-                self.metrics.swept(known.len(), lag(&timers, ended_at));
+        let mut swept = match self.users.apply_guarded(app, &user, &trace, &guards, decide).await {
+            Ok(Some(applied)) => {
+                // The decision names those that expired.
+                let expired = applied.ended.len();
+                self.metrics.decided(&applied.ended);
+                self.metrics.orphaned(known.len().saturating_sub(expired));
+                if expired > 0 {
+                    self.metrics.lag.observe_duration(lag(&due, ended_at));
+                }
                 Swept { ended: known.len(), ..Swept::default() }
             }
             Ok(None) => return Swept { spared: 1, ..Swept::default() },
             Err(error) => return Swept::failure(error),
         };
-        for session in sessions.into_iter().filter(|session| !known.contains(session)) {
+        let due = due.into_iter().map(|(timer, dead)| (timer.id.session, dead));
+        for (session, dead) in due.filter(|(session, _)| !known.contains(session)) {
+            let until = if dead { Timestamp(u64::MAX) } else { until };
             match self.remove_stray(app, user, session, until).await {
                 Ok(removed) => swept.strays += usize::from(removed),
                 Err(error) => swept = swept.and(Swept::failure(error)),
@@ -212,27 +256,6 @@ impl Sweep {
         let missing = self.store.touch(partition, &[Timer { deadline: Timestamp(0), id }]).await?;
         Ok(missing.is_empty())
     }
-
-    /// Forgets boots that have neither been heard of for twice the expiry nor have a timer left.
-    async fn forget_boots(&self, now: Monotonic) {
-        let silence = self.expiry * 2;
-        for boot in self.boots.silent(silence, now) {
-            // What cannot be read now is tried again in the next pass.
-            if let Ok(false) = self.has_timers(boot).await {
-                self.boots.forget_silent(boot, silence, now);
-                info!("forgot the boot of a gateway that is gone");
-            }
-        }
-    }
-
-    async fn has_timers(&self, boot: BootId) -> Result<bool, rollcall_store::Error> {
-        for partition in self.store.partitions().all() {
-            if !self.store.due(partition, boot, Timestamp(u64::MAX), None, 1).await?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
 }
 
 impl Swept {
@@ -246,18 +269,22 @@ impl Swept {
             (Some((error, first)), Some((_, second))) => Some((error, first + second)),
             (one, None) | (None, one) => one,
         };
+        let mut haunting = self.haunting;
+        haunting.extend(other.haunting);
         Self {
             ended: self.ended + other.ended,
             spared: self.spared + other.spared,
             strays: self.strays + other.strays,
+            haunting,
             failed,
         }
     }
 }
 
-/// Returns how long after the first of the deadlines sessions ended.
-fn lag(timers: &[Timer], ended: Timestamp) -> Duration {
-    let first = timers.iter().map(|timer| timer.deadline.0).min().unwrap_or(ended.0);
+/// Returns how long after the first of the deadlines sessions ended; those of dead gateways are not waited for.
+fn lag(due: &[(Timer, bool)], ended: Timestamp) -> Duration {
+    let deadlines = due.iter().filter(|(_, dead)| !dead).map(|(timer, _)| timer.deadline.0);
+    let first = deadlines.min().unwrap_or(ended.0);
     Duration::from_micros(ended.0.saturating_sub(first))
 }
 

@@ -1,6 +1,6 @@
 //! The configuration of the one process: a section for each service, for each engine, and for logs.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use rollcall_process::engines::{BusConfig, StoreConfig};
 use rollcall_runtime::{
@@ -54,6 +54,8 @@ impl Config {
         config.presence.listen = own(7701);
         config.subscription.listen = own(0);
         config.notifier.listen = own(0);
+        // There is no other gateway to move to.
+        config.gateway.drain = Duration::ZERO;
         config.connect("", "", "");
         config
     }

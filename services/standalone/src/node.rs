@@ -3,13 +3,15 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use rollcall_process::addresses::reachable;
+use rollcall_process::{addresses::reachable, engines::Role};
 use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken, supervise::Supervisor};
 use serde::Serialize;
 use tracing::{error, info};
 
 use crate::{config::Config, error::Error};
 
+/// What the process does with the bus.
+const ROLE: Role = Role { name: "node", publishes: true };
 /// The time the services have to begin to serve.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -41,7 +43,7 @@ impl Node {
     pub(crate) async fn bind(mut config: Config, ops: &Ops) -> Result<Self, Error> {
         let clock = Clock::new();
         let store = config.store.open(&ops.metrics).await?;
-        let bus = config.bus.open(&ops.metrics).await?;
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
 
         let presence = rollcall_presence::Service::bind(
             &config.presence,

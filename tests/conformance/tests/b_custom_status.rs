@@ -133,7 +133,7 @@ async fn leaving_online_clears_it_in_the_same_change_whatever_the_end() {
 async fn an_sdk_that_comes_back_raises_one_callback_for_the_text_that_is_gone() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(&rollcall.addresses().client).await;
+    let proxy = Proxy::start(rollcall.addresses().client()).await;
     let (bob, recorder) = app.sdk_at(&proxy.url(), "bob", "d").await;
     bob.set_self_status(Some("in a call")).await.unwrap();
     recorder.wait_status("bob", says("in a call")).await;

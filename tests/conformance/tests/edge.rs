@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rollcall_conformance::unlogined;
 use rollcall_harness::{
-    Rollcall,
+    Dial, Rollcall,
     tungstenite::{
         Message,
         protocol::frame::{
@@ -52,7 +52,7 @@ async fn the_time_to_log_in_is_configuration() {
 async fn a_foreign_origin_is_refused_and_the_own_host_is_not() {
     let rollcall =
         Rollcall::builder().config("[gateway]\nallowed_origins = [\"https://app.example\"]\n").start().await;
-    let own = &rollcall.addresses().client;
+    let own = rollcall.addresses().client();
     for foreign in [
         "https://evil.example",
         "null",
@@ -62,10 +62,10 @@ async fn a_foreign_origin_is_refused_and_the_own_host_is_not() {
         "https://app.example:8443",
         &format!("http://evil.{own}"),
     ] {
-        rollcall.dial().origin(foreign).refused(403).await;
+        Dial::new(own).origin(foreign).refused(403).await;
     }
     for allowed in ["https://app.example", &format!("http://{own}")] {
-        rollcall.dial().origin(allowed).open().await.call(json!({ "ping": {} })).await.refused(6014);
+        Dial::new(own).origin(allowed).open().await.call(json!({ "ping": {} })).await.refused(6014);
     }
 }
 

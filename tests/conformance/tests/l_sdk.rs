@@ -72,7 +72,7 @@ async fn a_refused_call_ends_with_its_code_and_a_description() {
 async fn calls_without_login_end_with_6014_and_without_server_with_9508() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(&rollcall.addresses().client).await;
+    let proxy = Proxy::start(rollcall.addresses().client()).await;
     let client = app.client_at(&proxy.url(), "d");
     let recorder = Arc::new(Recorder::default());
     client.add_listener(Arc::clone(&recorder));
@@ -95,7 +95,7 @@ async fn calls_without_login_end_with_6014_and_without_server_with_9508() {
 async fn a_call_that_the_server_does_not_answer_ends_once_all_the_same() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(&rollcall.addresses().client).await;
+    let proxy = Proxy::start(rollcall.addresses().client()).await;
     let (client, recorder) = app.sdk_at(&proxy.url(), "alice", "d").await;
 
     proxy.stall(true);

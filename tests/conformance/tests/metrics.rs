@@ -1,7 +1,12 @@
 //! What an operator reads of a process that is used: each service tells what it did, in text that parses.
 
 use rollcall_conformance::{alice_watching_bob, offline, says};
-use rollcall_harness::{Metrics, Rollcall, eventually};
+use rollcall_harness::{Deployment, Metrics, Rollcall, ask, eventually};
+
+/// Starts all in one process, which tells of everything.
+async fn embedded() -> Rollcall {
+    Rollcall::builder().deployment(Deployment::Embedded).start().await
+}
 
 /// Waits until values are at least these.
 async fn reaches(rollcall: &Rollcall, expected: &[(&str, u64)]) -> Metrics {
@@ -16,7 +21,7 @@ async fn reaches(rollcall: &Rollcall, expected: &[(&str, u64)]) -> Metrics {
 
 #[tokio::test]
 async fn the_gateway_tells_of_connections_calls_and_frames() {
-    let rollcall = Rollcall::start().await;
+    let rollcall = embedded().await;
     let app = rollcall.app().await;
     let (mut alice, mut bob) = alice_watching_bob(&app).await;
     bob.set("busy").await.ok();
@@ -52,9 +57,10 @@ async fn the_gateway_tells_of_connections_calls_and_frames() {
 
 #[tokio::test]
 async fn presence_and_its_engines_tell_of_reports_ends_and_sweeps() {
-    let rollcall = Rollcall::start().await;
+    let rollcall = embedded().await;
     let app = rollcall.app().await;
     let (mut alice, bob) = alice_watching_bob(&app).await;
+    let _replaced = app.session("carol", "d").await;
     let mut carol = app.session("carol", "d").await;
     carol.logout().await.ok();
 
@@ -68,9 +74,10 @@ async fn presence_and_its_engines_tell_of_reports_ends_and_sweeps() {
             ("rollcall_gateway_reports_total{result=\"answered\"}", 1),
             ("rollcall_presence_sessions_ended_total{reason=\"closed\"}", 1),
             ("rollcall_presence_sessions_ended_total{reason=\"logout\"}", 1),
+            ("rollcall_presence_sessions_ended_total{reason=\"replaced\"}", 1),
             ("rollcall_presence_sessions_touched_total", 1),
             ("rollcall_presence_sweeps_total", 1),
-            ("rollcall_presence_boots", 1),
+            ("rollcall_presence_gateways", 1),
             ("rollcall_presence_outbox_published_total", 5),
             ("rollcall_store_commits_total{outcome=\"committed\"}", 6),
             ("rollcall_store_operation_seconds_count{operation=\"commit\"}", 6),
@@ -83,7 +90,7 @@ async fn presence_and_its_engines_tell_of_reports_ends_and_sweeps() {
 
 #[tokio::test]
 async fn a_silent_client_is_counted_as_one() {
-    let rollcall = Rollcall::start().await;
+    let rollcall = embedded().await;
     let app = rollcall.app().await;
     let (mut alice, mut bob) = alice_watching_bob(&app).await;
     alice.keep_alive();
@@ -97,7 +104,7 @@ async fn a_silent_client_is_counted_as_one() {
 
 #[tokio::test]
 async fn subscription_tells_of_calls_and_lists() {
-    let rollcall = Rollcall::start().await;
+    let rollcall = embedded().await;
     let app = rollcall.app().await;
     let mut alice = app.session("alice", "d").await;
     alice.subscribe(&["bob", "carol", "dave"]).await.ok();
@@ -119,7 +126,7 @@ async fn subscription_tells_of_calls_and_lists() {
 
 #[tokio::test]
 async fn the_notifier_tells_of_streams_interest_and_changes() {
-    let rollcall = Rollcall::start().await;
+    let rollcall = embedded().await;
     let app = rollcall.app().await;
     let (mut alice, mut bob) = alice_watching_bob(&app).await;
     bob.set("busy").await.ok();
@@ -142,7 +149,7 @@ async fn the_notifier_tells_of_streams_interest_and_changes() {
 
 #[tokio::test]
 async fn no_label_tells_an_app_or_a_user() {
-    let rollcall = Rollcall::start().await;
+    let rollcall = embedded().await;
     let app = rollcall.app().await;
     let (_alice, mut bob) = alice_watching_bob(&app).await;
     bob.set("busy").await.ok();
@@ -154,5 +161,21 @@ async fn no_label_tells_an_app_or_a_user() {
         for id in ["alice", "bob", &app] {
             assert!(!series.contains(id), "{series}");
         }
+    }
+}
+
+#[tokio::test]
+async fn each_process_of_a_cluster_answers_its_operator() {
+    let rollcall = Rollcall::builder().deployment(Deployment::Cluster).start().await;
+    let app = rollcall.app().await;
+    let _alice = app.session("alice", "d").await;
+
+    assert_eq!(rollcall.ops().count(), 8);
+    for address in rollcall.ops() {
+        for path in ["/livez", "/readyz", "/metrics"] {
+            eventually(&format!("{path} of {address}"), async || ask(address, path).await.0 == 200).await;
+        }
+        let metrics = Metrics::read(address).await;
+        assert!(metrics.series().any(|series| series.starts_with("rollcall_bus_")), "{address}");
     }
 }

@@ -50,7 +50,7 @@ async fn a_client_process_that_is_stopped_goes_offline_never_before_the_expiry_a
     let app = rollcall.app().await;
     let mut alice = app.session("alice", "d").await;
     alice.subscribe(&["bob"]).await.ok();
-    let proxy = Proxy::start(&rollcall.addresses().client).await;
+    let proxy = Proxy::start(rollcall.addresses().client()).await;
     let bob = ctl(&rollcall, &app, &proxy.url(), "bob", &["status", "set", "alive"]);
     alice.expect("bob", says("alive")).await;
     // Some heartbeats, so that it is not the login that counts.

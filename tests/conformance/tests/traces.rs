@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::{
 };
 use parking_lot::Mutex;
 use rollcall_conformance::{alice_watching_bob, online, says};
-use rollcall_harness::{Builder, Rollcall, eventually};
+use rollcall_harness::{Builder, Deployment, Rollcall, eventually};
 use rollcall_proto::{
     common::v1::{Platform, SessionId},
     presence::v1::LoginRequest,
@@ -27,6 +27,11 @@ use tonic::{Request, Response, Status, transport::Server};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT_SPAN: &str = "00f067aa0ba902b7";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Begins with all in one process: each sends to a collector by itself.
+fn embedded() -> Builder {
+    Rollcall::builder().deployment(Deployment::Embedded)
+}
 
 /// A collector that keeps all spans, each with the service that it came from.
 #[derive(Clone, Default)]
@@ -60,7 +65,7 @@ impl Collector {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::builder().add_service(TraceServiceServer::new(collector.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        let builder = Rollcall::builder().env(ENDPOINT, &endpoint).env("OTEL_BSP_SCHEDULE_DELAY", "100");
+        let builder = embedded().env(ENDPOINT, &endpoint).env("OTEL_BSP_SCHEDULE_DELAY", "100");
         (collector, builder)
     }
 
@@ -179,7 +184,7 @@ async fn a_collector_that_is_dead_costs_a_counter() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let rollcall = Rollcall::builder().env(ENDPOINT, &nobody).env("OTEL_BSP_SCHEDULE_DELAY", "100");
+    let rollcall = embedded().env(ENDPOINT, &nobody).env("OTEL_BSP_SCHEDULE_DELAY", "100");
     let rollcall = rollcall.start().await;
     let app = rollcall.app().await;
     let (mut alice, mut bob) = alice_watching_bob(&app).await;

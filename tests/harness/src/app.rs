@@ -121,7 +121,7 @@ impl App {
 
     /// Logs a user in on a device of some platform, with JSON frames.
     pub async fn session_on(&self, platform: &str, user: &str, device: &str) -> Raw {
-        self.session_by(Dial::new(&self.addresses.client), platform, user, device).await
+        self.session_by(Dial::new(self.addresses.client()), platform, user, device).await
     }
 
     /// Logs a user in over a connection of some kind.

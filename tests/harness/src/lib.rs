@@ -18,6 +18,7 @@
 //! ```
 
 mod app;
+mod deployment;
 mod metrics;
 mod process;
 mod proxy;
@@ -28,7 +29,8 @@ pub mod token;
 mod wait;
 
 pub use app::{App, Setup};
-pub use metrics::Metrics;
+pub use deployment::{Deployment, Engines};
+pub use metrics::{Metrics, ask};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use raw::{Codec, Dial, Raw, reply::Reply};

@@ -9,6 +9,22 @@ use tokio::{
 
 use crate::wait::within;
 
+/// Asks the process whose tools' endpoint is `address`, and returns the status and the body of its answer.
+pub async fn ask(address: &str, path: &str) -> (u16, String) {
+    let reply = within(&format!("an answer of {path}"), async {
+        let mut stream = TcpStream::connect(address).await.expect("the endpoint listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: ops\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("the endpoint reads");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.expect("the endpoint answers in text");
+        reply
+    })
+    .await;
+    let (head, body) = reply.split_once("\r\n\r\n").expect("the answer has headers");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("no status: {head}")), body.to_owned())
+}
+
 /// What a process counted and measured up to one moment, by name and labels as written.
 #[derive(Debug, Clone)]
 pub struct Metrics(BTreeMap<String, f64>);
@@ -16,18 +32,9 @@ pub struct Metrics(BTreeMap<String, f64>);
 impl Metrics {
     /// Asks the process whose tools' endpoint is `address`.
     pub async fn read(address: &str) -> Self {
-        let reply = within("an answer of /metrics", async {
-            let mut stream = TcpStream::connect(address).await.expect("the endpoint listens");
-            let request = b"GET /metrics HTTP/1.1\r\nHost: ops\r\n\r\n";
-            stream.write_all(request).await.expect("the endpoint reads");
-            let mut reply = String::new();
-            stream.read_to_string(&mut reply).await.expect("the endpoint answers in text");
-            reply
-        })
-        .await;
-        let (head, body) = reply.split_once("\r\n\r\n").expect("the answer has headers");
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        Self::parse(body)
+        let (status, body) = ask(address, "/metrics").await;
+        assert_eq!(status, 200, "{body}");
+        Self::parse(&body)
     }
 
     /// Reads text of `OpenMetrics`, strictly as far as ours goes: each name is described once and before its values,

@@ -1,4 +1,4 @@
-//! The binary `rollcall`, started for one test on free ports.
+//! A `rollcall`, started for one test on free ports: as one process, or as a cluster.
 
 use std::{
     env, fs,
@@ -6,7 +6,7 @@ use std::{
     process::{self, Command},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -17,38 +17,37 @@ use rollcall_proto::{
     presence::v1::presence_service_client::PresenceServiceClient,
     subscription::v1::subscription_service_client::SubscriptionServiceClient,
 };
-use serde::Deserialize;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     app::{App, Setup},
+    deployment::{Deployment, Engines, Part, Starter},
     metrics::Metrics,
     process::Process,
     raw::{Dial, Raw},
-    wait::eventually,
 };
 
 /// Where a running `rollcall` listens, each as `host:port`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug)]
 pub struct Addresses {
-    /// The gateway's WebSocket edge.
-    pub client: String,
+    /// The WebSocket edges of the gateways.
+    pub clients: Vec<String>,
     /// The admin and the presence service, gRPC.
     pub admin: String,
     /// The subscription service, gRPC.
     pub subscription: String,
     /// The notifier service, gRPC.
     pub notifier: String,
-    /// What an operator's tools ask, HTTP.
-    pub ops: String,
+    turn: AtomicUsize,
 }
 
-/// A running `rollcall`. Dropping it kills it.
+/// A running `rollcall`, as one process or many. Dropping it kills it.
 #[derive(Debug)]
 pub struct Rollcall {
-    // Before the folder, so that the process is gone when the folder goes.
-    process: Process,
+    // Before the folder and the engines, so that the processes are gone when those go.
+    parts: Vec<Part>,
     folder: Folder,
+    engines: Option<Engines>,
     addresses: Arc<Addresses>,
 }
 
@@ -57,6 +56,7 @@ pub struct Rollcall {
 pub struct Builder {
     profile: &'static str,
     config: String,
+    deployment: Deployment,
     variables: Vec<(&'static str, String)>,
 }
 
@@ -68,7 +68,7 @@ impl Builder {
         self
     }
 
-    /// Adds configuration, as TOML.
+    /// Adds configuration of the gateway, as TOML.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.config);
@@ -82,34 +82,28 @@ impl Builder {
         self
     }
 
-    /// Starts the binary and waits until it serves.
+    /// Takes another deployment than the environment says.
+    #[must_use]
+    pub fn deployment(mut self, deployment: Deployment) -> Self {
+        self.deployment = deployment;
+        self
+    }
+
+    /// Starts it and waits until it serves.
     pub async fn start(self) -> Rollcall {
         let folder = Folder::new();
-        let config = folder.0.join("rollcall.toml");
-        fs::write(&config, self.config).expect("a configuration can be written");
-        let addresses_file = folder.0.join("addresses.json");
-        let mut command = Command::new(binary("rollcall"));
-        command
-            .args(["--profile", self.profile])
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .arg("--config")
-            .arg(config)
-            .arg("--addresses-file")
-            .arg(&addresses_file)
-            .envs(self.variables);
-        let mut process = Process::spawn("rollcall", command, &folder.0);
-        let mut addresses = None;
-        eventually("rollcall to serve", async || {
-            if let Some(status) = process.ended() {
-                panic!("rollcall ended before it served: {status}");
-            }
-            // While the file is being written it is not whole.
-            let text = fs::read_to_string(&addresses_file).unwrap_or_default();
-            addresses = serde_json::from_str::<Addresses>(&text).ok();
-            addresses.is_some()
-        })
-        .await;
-        Rollcall { process, folder, addresses: Arc::new(addresses.expect("just read")) }
+        let engines = (self.deployment != Deployment::Embedded).then(Engines::start);
+        let starter = Starter {
+            profile: self.profile,
+            variables: &self.variables,
+            folder: &folder.0,
+            engines: engines.as_ref(),
+        };
+        let (parts, addresses) = match self.deployment {
+            Deployment::Embedded | Deployment::Node => starter.node(&self.config).await,
+            Deployment::Cluster => starter.cluster(&self.config).await,
+        };
+        Rollcall { parts, folder, engines, addresses: Arc::new(addresses) }
     }
 }
 
@@ -121,7 +115,12 @@ impl Rollcall {
 
     /// Begins with the profile `fast` and no further configuration.
     pub fn builder() -> Builder {
-        Builder { profile: "fast", config: String::new(), variables: Vec::new() }
+        Builder {
+            profile: "fast",
+            config: String::new(),
+            deployment: Deployment::from_environment(),
+            variables: Vec::new(),
+        }
     }
 
     /// Returns where it listens.
@@ -131,12 +130,30 @@ impl Rollcall {
 
     /// Returns what it has logged so far, on both outputs.
     pub fn log(&self) -> String {
-        self.process.output() + &self.process.errors()
+        self.parts.iter().map(|part| part.process.output() + &part.process.errors()).collect()
     }
 
-    /// Reads what it has counted and measured so far.
+    /// Returns a process by the name of its service and its number from 0.
+    pub fn process(&mut self, service: &str, number: usize) -> &mut Process {
+        let mut of_service = self.parts.iter_mut().filter(|part| part.service == service);
+        let part = of_service.nth(number).unwrap_or_else(|| panic!("there is no {service} {number}"));
+        &mut part.process
+    }
+
+    /// Returns the servers of a deployment that has some.
+    pub fn engines(&mut self) -> &mut Engines {
+        self.engines.as_mut().expect("the deployment is on servers")
+    }
+
+    /// Returns where the tools of an operator reach its processes, each as `host:port`.
+    pub fn ops(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.ops.as_str())
+    }
+
+    /// Reads what its one process has counted and measured so far.
     pub async fn metrics(&self) -> Metrics {
-        Metrics::read(&self.addresses.ops).await
+        let [part] = &self.parts[..] else { panic!("it is {} processes, expected one", self.parts.len()) };
+        Metrics::read(&part.ops).await
     }
 
     /// Creates an app of edition PREMIUM with the *status* switch on.
@@ -151,7 +168,7 @@ impl Rollcall {
 
     /// Prepares a connection to the gateway, with JSON frames.
     pub fn dial(&self) -> Dial {
-        Dial::new(&self.addresses.client)
+        Dial::new(self.addresses.client())
     }
 
     /// Opens a connection with JSON frames on which nobody is logged in.
@@ -193,9 +210,18 @@ impl Rollcall {
 }
 
 impl Addresses {
-    /// Returns the address of the WebSocket.
+    pub(crate) fn new(clients: Vec<String>, admin: String, subscription: String, notifier: String) -> Self {
+        Self { clients, admin, subscription, notifier, turn: AtomicUsize::new(0) }
+    }
+
+    /// Returns the WebSocket edge of the next gateway: who connect one after the other are on different ones.
+    pub fn client(&self) -> &str {
+        &self.clients[self.turn.fetch_add(1, Ordering::Relaxed) % self.clients.len()]
+    }
+
+    /// Returns the address of the WebSocket of the next gateway.
     pub fn url(&self) -> String {
-        format!("ws://{}/v1/connect", self.client)
+        format!("ws://{}/v1/connect", self.client())
     }
 }
 
@@ -229,7 +255,7 @@ impl Drop for Folder {
 }
 
 /// Finds a binary of the workspace beside the running test.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let path = build_folder().join(format!("{name}{}", env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),

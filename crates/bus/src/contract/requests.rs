@@ -15,8 +15,8 @@ use crate::{
     subject::Subject,
 };
 
-/// A time-out of requests that are not to be answered.
-const SHORT: Duration = Duration::from_millis(50);
+/// A time-out of requests that are not to be answered. Until then they must reach who serves, on a busy machine too.
+const SHORT: Duration = Duration::from_secs(1);
 
 pub async fn a_request_is_answered(bus: Tested) {
     let server = bus.echo("server").await;

@@ -88,6 +88,11 @@ impl Calls {
         self.waiting.remove(&id)
     }
 
+    /// Says whether nobody waits for a reply.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.values().all(|waiting| waiting.reply.is_closed())
+    }
+
     /// Ends all calls with an error.
     pub(super) fn fail(&mut self, error: &Error) {
         for (_, waiting) in std::mem::take(&mut self.waiting) {

@@ -86,7 +86,7 @@ impl Driver {
         let Some(mut online) = self.first_login(login, &mut backoff).await else { return };
         loop {
             let since = clock::now();
-            let error = match session::serve(self, online).await {
+            let error = match session::serve(self, online, &request).await {
                 End::Lost(error) => error,
                 end => return self.finish(end),
             };
@@ -229,7 +229,7 @@ pub(super) fn refuse_login(login: Login) {
 }
 
 /// Says whether a refusal has to do with the server's state and not with who logs in.
-fn is_passing(code: Code) -> bool {
+pub(super) fn is_passing(code: Code) -> bool {
     matches!(
         code,
         Code::Timeout | Code::RateLimit | Code::ServerTimeout | Code::Internal | Code::Disconnected
@@ -244,13 +244,16 @@ fn stopped(stop: Stop) -> End {
             let error = Error::disconnected("logged out here, without a connection to tell the server");
             End::LoggedOut(reply, Err(error))
         }
-        Stop::Refused(error) => {
-            let event = match error.code {
-                Code::TokenExpired | Code::SessionTokenExpired => Event::UserSigExpired,
-                Code::Kicked => Event::KickedOffline,
-                _ => Event::Disconnected(error.clone()),
-            };
-            End::Over(error, Some(event))
-        }
+        Stop::Refused(error) => stopped_by(error),
     }
+}
+
+/// Says what a login that is refused for good means to a user who was logged in.
+pub(super) fn stopped_by(error: Error) -> End {
+    let event = match error.code {
+        Code::TokenExpired | Code::SessionTokenExpired => Event::UserSigExpired,
+        Code::Kicked => Event::KickedOffline,
+        _ => Event::Disconnected(error.clone()),
+    };
+    End::Over(error, Some(event))
 }

@@ -7,7 +7,7 @@ use rollcall_proto::{
     },
     close::CloseCode,
 };
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::{
@@ -16,49 +16,80 @@ use super::{
     driver::{Command, Driver, End, refuse_login},
     heartbeat::Beat,
     mailbox::Event,
+    relocate::Moved,
 };
-use crate::{Code, Error, UserStatus};
+use crate::{Code, Error, UserStatus, clock};
 
-/// Serves one connection until its end.
-pub(super) async fn serve(driver: &mut Driver, online: Online) -> End {
-    let Online { mut connection, heartbeat, .. } = online;
+/// Says why a connection that is there is left.
+enum Leave {
+    /// The server is about to stop.
+    Move,
+    /// The user logs out.
+    LogOut(ReplyTo<()>),
+}
+
+/// Serves a connection, and then those to which the server asks to move, until one ends.
+pub(super) async fn serve(driver: &mut Driver, mut online: Online, login: &wire::Login) -> End {
+    let mut move_at = None;
+    loop {
+        match stay(driver, &mut online, move_at).await {
+            Ok(Leave::Move) => {}
+            Ok(Leave::LogOut(reply)) => return driver.log_out(online.connection, reply).await,
+            Err(end) => {
+                if !matches!(end, End::Lost(_)) {
+                    online.connection.close().await;
+                }
+                return end;
+            }
+        }
+        (online, move_at) = match driver.relocate(online, login).await {
+            Ok(Moved::Elsewhere(new)) => (*new, None),
+            Ok(Moved::Not(old, again)) => (*old, Some(again)),
+            Err(end) => return end,
+        };
+    }
+}
+
+/// Serves a connection until its end, or until it is left.
+async fn stay(driver: &mut Driver, online: &mut Online, mut move_at: Option<Instant>) -> Result<Leave, End> {
+    let Online { connection, heartbeat, .. } = online;
     loop {
         let write_deadline = connection.write_deadline();
         let beat = match write_deadline {
             Some(deadline) => Beat::Dead(deadline),
             None => heartbeat.next(connection.last_sent(), connection.last_heard()),
         };
-        let step = tokio::select! {
+        tokio::select! {
             progress = connection.next() => match progress {
-                Ok(Progress::Received(event)) => driver.on_event(event),
-                Ok(Progress::Written) => Ok(()),
-                Err(closed) => Err(ended(closed)),
+                Ok(Progress::Received(Received::Draining(draining))) => {
+                    let wait = Duration::from_millis(draining.reconnect_after_ms.into());
+                    debug!(?wait, "the server is about to stop");
+                    move_at.get_or_insert(clock::now() + wait);
+                }
+                Ok(Progress::Received(event)) => driver.on_event(event)?,
+                Ok(Progress::Written) => {}
+                Err(closed) => return Err(ended(closed)),
             },
             command = driver.commands.recv(), if write_deadline.is_none() => match command {
-                None => Err(gone()),
-                Some(Command::Logout(reply)) => return driver.log_out(connection, reply).await,
-                Some(Command::Login(login)) => {
-                    refuse_login(*login);
-                    Ok(())
-                }
+                None => return Err(gone()),
+                Some(Command::Logout(reply)) => return Ok(Leave::LogOut(reply)),
+                Some(Command::Login(login)) => refuse_login(*login),
                 Some(Command::Call(call)) => {
                     let frame = driver.calls.begin(call, driver.diff.own_version());
                     if let Some(frame) = frame {
                         connection.send(frame);
                     }
-                    Ok(())
                 }
             },
             () = sleep_until(beat.at()) => match beat {
-                Beat::Ping(_) => driver.ping(&mut connection),
-                Beat::Dead(_) => Err(End::Lost(Error::disconnected("the server has fallen silent"))),
+                Beat::Ping(_) => driver.ping(connection)?,
+                Beat::Dead(_) => {
+                    return Err(End::Lost(Error::disconnected("the server has fallen silent")));
+                }
             },
-        };
-        if let Err(end) = step {
-            if !matches!(end, End::Lost(_)) {
-                connection.close().await;
+            () = sleep_until(move_at.unwrap_or_else(clock::now)), if move_at.is_some() && write_deadline.is_none() => {
+                return Ok(Leave::Move);
             }
-            return end;
         }
     }
 }
@@ -71,7 +102,7 @@ impl Driver {
         Ok(())
     }
 
-    fn on_event(&mut self, event: Received) -> Result<(), End> {
+    pub(super) fn on_event(&mut self, event: Received) -> Result<(), End> {
         match event {
             Received::Reply(reply) => self.on_reply(reply),
             Received::StatusChanged(changed) => {
@@ -80,6 +111,8 @@ impl Driver {
                 let news = self.diff.on_push(readable.collect());
                 self.show(news);
             }
+            // Who has moved, or is about to, need not hear it again.
+            Received::Draining(_) => {}
             Received::Kicked(kicked) => {
                 return Err(End::Over(Error::new(Code::Kicked, kicked.message), Some(Event::KickedOffline)));
             }
@@ -116,7 +149,7 @@ impl Driver {
         }
     }
 
-    fn show(&mut self, news: Vec<UserStatus>) {
+    pub(super) fn show(&mut self, news: Vec<UserStatus>) {
         if !news.is_empty() {
             self.events.push(Event::Statuses(news));
         }
@@ -139,7 +172,7 @@ impl Driver {
                 Ok(Received::Reply(reply)) if reply.id == id => return calls::outcome(reply).map(drop),
                 Ok(Received::Reply(reply)) => self.on_reply(reply),
                 // Who logs out need not hear of it any more, nor of a kick.
-                Ok(Received::StatusChanged(_) | Received::Kicked(_)) => {}
+                Ok(Received::StatusChanged(_) | Received::Kicked(_) | Received::Draining(_)) => {}
                 Err(Closed::Final(Some(CloseCode::LoggedOut), _)) => return Ok(()),
                 Err(Closed::Lost(error) | Closed::Final(_, error)) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Sessions begin and end (SPEC A5 to A7, H2, H5, H6).
+//! Sessions begin, move and end (SPEC A5 to A7, A11, H2, H5, H6).
 
 use std::time::Duration;
 
@@ -21,14 +21,25 @@ impl UserState {
         expiry: Duration,
         now: Timestamp,
     ) -> Option<Decision> {
-        if self.sessions.contains_key(&session) {
-            return None;
-        }
+        let login = Session { platform, device, order: None };
+        let known = self.sessions.contains_key(&session);
+        (!known).then(|| self.add(session, None, login, now.plus(expiry), now))
+    }
+
+    /// Adds a session, in place of those of its device. One that is the same under a `former` id has not ended.
+    fn add(
+        &self,
+        session: SessionId,
+        former: Option<SessionId>,
+        login: Session,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Decision {
         let mut after = self.clone();
         let mut ended: Vec<(SessionId, EndReason)> = self
             .sessions
             .iter()
-            .filter(|(_, older)| older.platform == platform && older.device == device)
+            .filter(|(_, older)| older.platform == login.platform && older.device == login.device)
             .map(|(id, _)| (*id, EndReason::Replaced))
             .collect();
         for (id, _) in &ended {
@@ -40,13 +51,14 @@ impl UserState {
             after.marks.remove(&kicked);
             ended.push((oldest, EndReason::Kicked));
         }
-        after.marks.remove(&platform);
-        after.sessions.insert(session, Session { platform, device, order: None });
-        after.remember(&ended);
+        after.marks.remove(&login.platform);
+        after.sessions.insert(session, login);
 
         let mut timers: Vec<Timer> = ended.iter().map(|(id, _)| Timer::Remove(*id)).collect();
-        timers.push(Timer::Set(session, now.plus(expiry)));
-        Some(self.decide(after, timers, ended, now))
+        ended.retain(|(id, _)| Some(*id) != former);
+        after.remember(&ended);
+        timers.push(Timer::Set(session, deadline));
+        self.decide(after, timers, ended, now)
     }
 
     /// Ends a session by logout. One that is not live changes nothing.
@@ -72,11 +84,60 @@ impl UserState {
         (after.ended.len() != self.ended.len()).then(|| self.decide(after, Vec::new(), Vec::new(), now))
     }
 
-    /// Ends sessions whose deadline has passed, all in one change. Their gateway may still hold them, so the
-    /// reason is remembered.
-    pub fn on_expired(&self, sessions: &[SessionId], now: Timestamp) -> Option<Decision> {
-        self.end(sessions, EndReason::Timeout, now).map(|mut decision| {
-            decision.ended = sessions
+    /// Keeps a session for `grace` whose connection we closed: its client is expected back (SPEC A11). One that
+    /// is not live is treated as by [`UserState::on_connection_lost`].
+    pub fn on_connection_moved(
+        &self,
+        session: SessionId,
+        grace: Duration,
+        now: Timestamp,
+    ) -> Option<Decision> {
+        if !self.sessions.contains_key(&session) {
+            return self.on_connection_lost(session, EndReason::Moved, now);
+        }
+        Some(self.decide(self.clone(), vec![Timer::Set(session, now.plus(grace))], Vec::new(), now))
+    }
+
+    /// Holds a session again that expires at `deadline`: its gateway has its connection, and we have lost or ended
+    /// it. `former` is the id that it had in an earlier boot of its gateway.
+    ///
+    /// One that is over for its client is refused with the reason: it was kicked or replaced, or its device has
+    /// logged in since. A session that exists already changes nothing.
+    pub fn on_assert(
+        &self,
+        session: SessionId,
+        former: SessionId,
+        login: Session,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Decision>, EndReason> {
+        if self.sessions.contains_key(&session) {
+            return Ok(None);
+        }
+        let over = |reason: &EndReason| matches!(reason, EndReason::Kicked | EndReason::Replaced);
+        let mut ended = self.ended.iter().filter(|(id, _)| *id == session || *id == former);
+        if let Some((_, reason)) = ended.find(|(_, reason)| over(reason)) {
+            return Err(*reason);
+        }
+        let of_device = |other: &&Session| other.platform == login.platform && other.device == login.device;
+        if self.sessions.values().filter(of_device).any(|other| other.order > login.order) {
+            return Err(EndReason::Replaced);
+        }
+        Ok(Some(self.add(session, Some(former), login, deadline, now)))
+    }
+
+    /// Ends sessions whose deadline has passed (`expired`) and those whose gateway has died (`orphaned`), all in
+    /// one change. The gateway of the expired may still hold them, so the reason is remembered; of the orphaned
+    /// nobody is left to hear why (SPEC A7, A11).
+    pub fn on_sessions_due(
+        &self,
+        expired: &[SessionId],
+        orphaned: &[SessionId],
+        now: Timestamp,
+    ) -> Option<Decision> {
+        let all = [expired, orphaned].concat();
+        self.end(&all, EndReason::Timeout, now).map(|mut decision| {
+            decision.ended = expired
                 .iter()
                 .filter(|id| self.sessions.contains_key(id))
                 .map(|id| (*id, EndReason::Timeout))

@@ -105,7 +105,7 @@ fn leaving_online_clears_the_custom_status_in_the_same_change() {
     for decision in [
         busy.on_logout(session(1), at(3)),
         busy.on_connection_lost(session(1), EndReason::Closed, at(3)),
-        busy.on_expired(&[session(1)], at(3)),
+        busy.on_sessions_due(&[session(1)], &[], at(3)),
     ] {
         let decision = decision.unwrap();
         assert!(decision.state.custom.is_empty());
@@ -151,6 +151,77 @@ fn the_33rd_login_kicks_the_oldest() {
     assert_eq!(decision.state.sessions.len(), SESSIONS_MAX);
 }
 
+// SPEC A11
+#[test]
+fn a_moved_session_lives_on_for_the_grace_and_a_late_move_of_an_ended_one_changes_nothing() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let grace = Duration::from_secs(30);
+    let decision = state.on_connection_moved(session(1), grace, at(50)).unwrap();
+    assert_eq!((decision.state, decision.change), (state.clone(), None));
+    assert_eq!(decision.timers, [Timer::Set(session(1), at(80))]);
+    let state = login(&state, 2, Platform::Web, "d");
+    let decision = state.on_connection_moved(session(1), grace, at(60)).unwrap();
+    assert_eq!((decision.change, decision.timers), (None, Vec::new()));
+}
+
+// SPEC A11
+#[test]
+fn a_lost_gateway_ends_its_sessions_in_one_change_that_leaves_marks() {
+    let state = login(&UserState::default(), 1, Platform::Web, "one");
+    let state = login(&state, 2, Platform::Mac, "two");
+    let decision = state.on_sessions_due(&[], &[session(1), session(2)], at(90)).unwrap();
+    assert_eq!(decision.state.general(), General::Offline);
+    assert_eq!((decision.change, decision.ended), (Some(Change::Status), Vec::new()));
+    assert!(decision.state.ended.is_empty(), "nobody is left to hear why");
+}
+
+fn asserted(name: &str, order: u64) -> Session {
+    Session { platform: Platform::Web, device: device(name), order: Some(RecordVersion(order)) }
+}
+
+fn reborn(counter: u64) -> SessionId {
+    SessionId { boot: BootId(2), counter }
+}
+
+// SPEC A11
+#[test]
+fn an_asserted_session_is_held_again_with_its_own_deadline_and_order() {
+    let gone = lost(&login(&UserState::default(), 1, Platform::Web, "d"), 1, 20);
+    let decision = gone.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30)).unwrap().unwrap();
+    assert_eq!(decision.state.general(), General::Online);
+    assert_eq!(decision.state.sessions[&reborn(1)], asserted("d", 1));
+    assert_eq!(decision.timers, [Timer::Set(reborn(1), at(410))]);
+    let again = decision.state.on_assert(reborn(1), session(1), asserted("d", 1), at(420), at(40));
+    assert_eq!(again, Ok(None));
+}
+
+// SPEC A11
+#[test]
+fn a_session_asserted_before_its_former_boot_was_swept_has_not_ended() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let decision =
+        state.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30)).unwrap().unwrap();
+    assert_eq!(decision.change, Some(Change::Sessions));
+    assert_eq!((decision.ended, decision.state.ended), (Vec::new(), Vec::new()));
+    assert_eq!(decision.timers, [Timer::Remove(session(1)), Timer::Set(reborn(1), at(410))]);
+}
+
+// SPEC A5, H5
+#[test]
+fn a_session_that_is_over_for_its_client_cannot_be_asserted() {
+    let state = login(&UserState::default(), 1, Platform::Web, "d");
+    let replaced = login(&state, 2, Platform::Web, "d");
+    let assert =
+        |state: &UserState| state.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30));
+    assert_eq!(assert(&replaced), Err(EndReason::Replaced));
+    let forgotten = UserState { ended: Vec::new(), ..replaced };
+    assert_eq!(assert(&forgotten), Err(EndReason::Replaced), "its device has logged in since");
+    let kicked = UserState { ended: vec![(session(1), EndReason::Kicked)], ..UserState::default() };
+    assert_eq!(assert(&kicked), Err(EndReason::Kicked));
+    let expired = UserState { ended: vec![(session(1), EndReason::Timeout)], ..UserState::default() };
+    assert!(assert(&expired).unwrap().is_some(), "it was heard of after all");
+}
+
 #[test]
 fn a_repeated_login_of_one_session_changes_nothing() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
@@ -161,11 +232,11 @@ fn a_repeated_login_of_one_session_changes_nothing() {
 fn expiry_ends_all_due_sessions_in_one_decision_and_remembers_why() {
     let state = login(&UserState::default(), 1, Platform::Web, "one");
     let state = login(&state, 2, Platform::Mac, "two");
-    let decision = state.on_expired(&[session(1), session(2), session(7)], at(500)).unwrap();
+    let decision = state.on_sessions_due(&[session(1), session(2), session(7)], &[], at(500)).unwrap();
     assert_eq!(decision.state.general(), General::Offline);
     assert_eq!(decision.ended, [1, 2].map(|n| (session(n), EndReason::Timeout)));
     assert_eq!(decision.state.ended, decision.ended);
-    assert_eq!(state.on_expired(&[session(7)], at(500)), None);
+    assert_eq!(state.on_sessions_due(&[session(7)], &[], at(500)), None);
 }
 
 #[test]
@@ -259,7 +330,7 @@ proptest! {
                 }
                 Event::Expired(ns) => {
                     for n in &ns { model.drop_session(*n, true) }
-                    state.on_expired(&ns.into_iter().map(session).collect::<Vec<_>>(), now)
+                    state.on_sessions_due(&ns.into_iter().map(session).collect::<Vec<_>>(), &[], now)
                 }
                 Event::Set(n, text) => {
                     if model.live.iter().any(|s| s.0 == n) { model.custom.clone_from(&text) }

@@ -1,10 +1,11 @@
-//! A URL whose password is never shown.
+//! URLs whose passwords are never shown.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A URL that may hold a password. Written down, by whatever way, the password is `***`.
+/// A URL that may hold a password, or several with commas between. Written down, by whatever way, a password is
+/// `***`. It must not hold a comma.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -23,17 +24,21 @@ impl Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.0.split_once("://").and_then(|(scheme, rest)| {
-            // A password may hold an @, a host never does.
-            let (login, host) = rest.rsplit_once('@')?;
-            // What stands alone before the @ is a token on some engines.
-            let user = login.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
-            Some((scheme, user, host))
-        });
-        match parts {
-            Some((scheme, user, host)) => write!(f, "{scheme}://{user}***@{host}"),
-            None => f.write_str(&self.0),
+        for (place, url) in self.0.split(',').enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            let parts = url.split_once("://").and_then(|(scheme, rest)| {
+                // A password may hold an @, a host never does.
+                let (login, host) = rest.rsplit_once('@')?;
+                // What stands alone before the @ is a token on some engines.
+                let user = login.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
+                Some((scheme, user, host))
+            });
+            match parts {
+                Some((scheme, user, host)) => write!(f, "{comma}{scheme}://{user}***@{host}")?,
+                None => write!(f, "{comma}{url}")?,
+            }
         }
+        Ok(())
     }
 }
 
@@ -60,6 +65,7 @@ mod tests {
             ("redis://me:p@ss@host", "redis://me:***@host"),
             ("nats://token@host", "nats://***@host"),
             ("redis://host:6379", "redis://host:6379"),
+            ("nats://a:b@one,nats://c:d@two", "nats://a:***@one,nats://c:***@two"),
             ("memory", "memory"),
         ] {
             let secret = Secret::new(url);

@@ -120,8 +120,14 @@ fn platform(number: i32) -> Result<Platform, Error> {
 }
 
 fn reason(number: u32) -> Result<EndReason, Error> {
-    const ALL: [EndReason; 5] =
-        [EndReason::Closed, EndReason::Timeout, EndReason::Logout, EndReason::Kicked, EndReason::Replaced];
+    const ALL: [EndReason; 6] = [
+        EndReason::Closed,
+        EndReason::Timeout,
+        EndReason::Logout,
+        EndReason::Kicked,
+        EndReason::Replaced,
+        EndReason::Moved,
+    ];
     let found = ALL.into_iter().find(|reason| *reason as u32 == number);
     found.ok_or_else(|| Error::field("reason of an ended session", &number))
 }

@@ -2,7 +2,10 @@
 
 use prost::Message as _;
 use rollcall_domain::code::Code;
-use rollcall_proto::event::v1::{Change, ChangeKind};
+use rollcall_proto::{
+    event::v1::{Change, ChangeKind},
+    trace::TraceParent,
+};
 
 use super::*;
 use crate::fixture::{Fixture, app, user};

@@ -125,7 +125,7 @@ async fn a_session_that_we_ended_is_told_with_its_reason_and_forgetting_it_is_to
     let fixture = Fixture::new();
     log_in(&fixture, 1).await;
     let trace = TraceParent::default();
-    let expire = |state: &UserState, now| Ok(state.on_expired(&[session(1)], now));
+    let expire = |state: &UserState, now| Ok(state.on_sessions_due(&[session(1)], &[], now));
     fixture.users.apply(app(), &user("alice"), &trace, expire).await.unwrap();
     let entry = outbox(&fixture).await.remove(1);
     assert_eq!(entry.ended.len(), 1);
@@ -150,7 +150,7 @@ async fn a_touch_after_the_sweep_looked_saves_the_session() {
     fixture.store.touch(partition, &[touched]).await.unwrap();
 
     let trace = TraceParent::default();
-    let expire = |state: &UserState, now| Ok(state.on_expired(&[session(1)], now));
+    let expire = |state: &UserState, now| Ok(state.on_sessions_due(&[session(1)], &[], now));
     let applied = fixture.users.apply_guarded(app(), &user("alice"), &trace, &[guard], expire).await.unwrap();
     assert_eq!(applied, None);
     assert_eq!(keep(&fixture).await.state.sessions.len(), 1);
@@ -184,6 +184,7 @@ async fn a_record_that_others_change_without_end_is_given_up() {
             expected,
             write: Write::Put(value),
             new_status: false,
+            not_after: None,
             timers: Vec::new(),
             guards: Vec::new(),
             entry: None,
@@ -218,6 +219,7 @@ async fn a_record_that_cannot_be_read_fails_its_own_place_only() {
         expected: None,
         write: Write::Put(Bytes::from_static(b"\xff")),
         new_status: false,
+        not_after: None,
         timers: Vec::new(),
         guards: Vec::new(),
         entry: None,

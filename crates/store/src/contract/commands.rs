@@ -4,11 +4,13 @@ use bytes::Bytes;
 use rollcall_domain::{
     id::{BootId, SessionId, UserId},
     status::RecordVersion,
+    time::Timestamp,
 };
 
 use super::{
     Tested,
     given::{self, app},
+    steps::Step,
 };
 use crate::{
     partition::Partition,
@@ -40,6 +42,8 @@ pub enum Command {
         /// The entries.
         sequences: Vec<u64>,
     },
+    /// A step of a lease.
+    Lease(Step),
 }
 
 /// What a commit is to change.
@@ -53,6 +57,8 @@ pub struct Change {
     pub delete: bool,
     /// Whether the status is new.
     pub new_status: bool,
+    /// Whether the commit comes in time: before its last moment (`true`), after it (`false`), or without one.
+    pub in_time: Option<bool>,
     /// Whether there is an outbox entry.
     pub told: bool,
     /// Sessions and their deadlines; `None` removes the timer.
@@ -107,6 +113,7 @@ impl Cast {
             },
             write: if change.delete { Write::Delete } else { Write::Put(Bytes::from(format!("value {n}"))) },
             new_status: change.new_status,
+            not_after: change.in_time.map(|in_time| if in_time { given::FAR } else { Timestamp(0) }),
             timers: timers.collect(),
             guards: change.guards.iter().map(|(session, offset)| timer(*session, *offset)).collect(),
             entry: change.told.then(|| Bytes::from(format!("entry {n}"))),
@@ -140,6 +147,7 @@ pub(crate) mod strategy {
     use proptest::{collection::vec, option, prelude::*};
 
     use super::{Change, Command, Expected, SESSIONS, USERS};
+    use crate::contract::steps::{self, Step};
 
     /// Deadlines lie close together, so that ties and equal guards are common.
     const OFFSETS: u64 = 6;
@@ -154,7 +162,21 @@ pub(crate) mod strategy {
         let touch = (0..USERS, touched).prop_map(|(user, timers)| Command::Touch { user, timers });
         let publish = (0..USERS, vec(0..12_u64, 0..4))
             .prop_map(|(user, sequences)| Command::Publish { user, sequences });
-        prop_oneof![5 => change().prop_map(Command::Commit), 2 => touch, 1 => publish]
+        let lease = step().prop_map(Command::Lease);
+        prop_oneof![5 => change().prop_map(Command::Commit), 2 => touch, 1 => publish, 3 => lease]
+    }
+
+    /// Values are few, so that steps meet.
+    fn step() -> impl Strategy<Value = Step> {
+        let (boot, token, nonce) = (|| 0..steps::BOOTS, || 0..2_u8, || 0..3_u8);
+        prop_oneof![
+            3 => (boot(), token()).prop_map(|(boot, token)| Step::Open { boot, token }),
+            6 => (boot(), token(), nonce())
+                .prop_map(|(boot, token, nonce)| Step::Renew { boot, token, nonce }),
+            1 => (boot(), token()).prop_map(|(boot, token)| Step::Retire { boot, token }),
+            2 => (boot(), nonce()).prop_map(|(boot, nonce)| Step::Kill { boot, nonce }),
+            1 => boot().prop_map(|boot| Step::Forget { boot }),
+        ]
     }
 
     fn change() -> impl Strategy<Value = Change> {
@@ -162,15 +184,19 @@ pub(crate) mod strategy {
             prop_oneof![6 => Just(Expected::Held), 1 => Just(Expected::Other), 1 => Just(Expected::Absent)];
         let timers = vec((0..SESSIONS, option::of(0..OFFSETS)), 0..4);
         let guards = vec((0..SESSIONS, 0..OFFSETS), 0..2);
-        (0..USERS, expected, prop::bool::weighted(0.2), any::<bool>(), any::<bool>(), timers, guards)
-            .prop_map(|(user, expected, delete, new_status, told, timers, guards)| Change {
+        let in_time = prop_oneof![4 => Just(None), 2 => Just(Some(true)), 1 => Just(Some(false))];
+        let flags = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
+        (0..USERS, expected, flags, in_time, timers, guards).prop_map(
+            |(user, expected, (delete, new_status, told), in_time, timers, guards)| Change {
                 user,
                 expected,
                 delete,
                 new_status,
+                in_time,
                 told,
                 timers,
                 guards,
-            })
+            },
+        )
     }
 }

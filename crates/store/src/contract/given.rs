@@ -49,6 +49,7 @@ pub fn put(key: Key, expected: Option<RecordVersion>, value: impl Into<String>) 
         expected,
         write: Write::Put(Bytes::from(value.into())),
         new_status: false,
+        not_after: None,
         timers: vec![],
         guards: vec![],
         entry: None,

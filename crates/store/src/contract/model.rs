@@ -11,6 +11,7 @@ use rollcall_domain::status::{RecordVersion, StatusVersion};
 use super::{
     Tested,
     commands::{BOOTS, Cast, Change, Command, key},
+    steps,
 };
 use crate::{
     partition::Partition,
@@ -34,6 +35,7 @@ struct Model {
     timers: BTreeMap<TimerId, Timer>,
     entries: BTreeMap<Partition, Vec<Entry>>,
     heads: BTreeMap<Partition, u64>,
+    leases: steps::Model,
 }
 
 impl Model {
@@ -45,6 +47,7 @@ impl Model {
             timers: BTreeMap::new(),
             entries: BTreeMap::new(),
             heads: BTreeMap::new(),
+            leases: steps::Model::default(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Model {
                 let entries = self.entries.entry(partition).or_default();
                 entries.retain(|entry| !sequences.contains(&entry.sequence));
             }
+            Command::Lease(step) => assert_eq!(step.play(store).await, self.leases.play(*step)),
         }
     }
 
@@ -72,7 +76,9 @@ impl Model {
         let outcome = store.outcome(commit.clone()).await;
         let is_late =
             |guard: &Timer| self.timers.get(&guard.id).is_some_and(|timer| timer.deadline > guard.deadline);
-        if held != commit.expected {
+        if change.in_time == Some(false) {
+            assert_eq!(outcome, Outcome::Late);
+        } else if held != commit.expected {
             assert_eq!(outcome, Outcome::Conflict);
         } else if commit.guards.iter().any(is_late) {
             assert_eq!(outcome, Outcome::Guarded);
@@ -132,6 +138,7 @@ impl Model {
         let keys = self.cast.keys();
         let expected: Vec<_> = keys.iter().map(|key| self.records.get(key).cloned()).collect();
         assert_eq!(store.get(&keys).await.expect("the store reads"), expected);
+        assert_eq!(steps::seen(store).await, self.leases.seen());
 
         for partition in self.cast.partitions.iter().copied().collect::<BTreeSet<_>>() {
             for boot in BOOTS {

@@ -11,6 +11,7 @@ use super::{
     Tested,
     commands::{BOOTS, Cast, Command, key},
     given::FAR,
+    steps,
 };
 use crate::port::{Entry, EntryHead, Key, Outcome, Timer, TimerId};
 
@@ -38,10 +39,12 @@ type Origin = Option<usize>;
 #[derive(Debug, PartialEq, Eq)]
 enum Reply {
     Committed { record: Origin, status: Origin, entry: Option<Told> },
+    Late,
     Conflict,
     Guarded,
     Missing(Vec<TimerId>),
     Published,
+    Lease(steps::Reply),
 }
 
 /// An outbox entry.
@@ -62,6 +65,7 @@ struct Read {
     timers: Vec<BTreeSet<Timer>>,
     entries: Vec<Vec<Told>>,
     heads: Vec<u64>,
+    leases: Vec<steps::Seen>,
 }
 
 impl Twin {
@@ -75,6 +79,7 @@ impl Twin {
                 let key = key(self.cast.users[change.user]);
                 let commit = self.cast.commit(change, self.held.get(&key).copied(), n);
                 match self.store.outcome(commit).await {
+                    Outcome::Late => Reply::Late,
                     Outcome::Conflict => Reply::Conflict,
                     Outcome::Guarded => Reply::Guarded,
                     Outcome::Committed(committed) => {
@@ -102,6 +107,7 @@ impl Twin {
                 published.expect("the store forgets entries");
                 Reply::Published
             }
+            Command::Lease(step) => Reply::Lease(step.play(&self.store).await),
         }
     }
 
@@ -117,6 +123,7 @@ impl Twin {
             timers: Vec::new(),
             entries: Vec::new(),
             heads: self.store.heads().await.expect("the store tells heads"),
+            leases: steps::seen(&self.store).await,
         };
         for partition in self.cast.partitions.iter().copied().collect::<BTreeSet<_>>() {
             for boot in BOOTS {

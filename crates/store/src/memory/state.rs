@@ -48,6 +48,9 @@ impl State {
 
     /// Applies a commit. Every check comes before the first write.
     pub(super) fn commit(&mut self, commit: Commit, now: Timestamp) -> Outcome {
+        if commit.not_after.is_some_and(|last| now > last) {
+            return Outcome::Late;
+        }
         let slot = self.records.entry(commit.key);
         let held = match &slot {
             Slot::Occupied(held) => Some((held.get().version, held.get().status)),

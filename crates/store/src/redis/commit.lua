@@ -1,7 +1,7 @@
 #!lua
--- One atomic commit: checks the record's version and the guards, then writes record, timers and outbox entry.
--- Every check comes before the first write, since a script that fails is not rolled back. A number is at most
--- 2^53, exact as a double, and printed with %.0f wherever Redis gets it as text.
+-- One atomic commit: checks the time, the record's version and the guards, then writes record, timers and outbox
+-- entry. Every check comes before the first write, since a script that fails is not rolled back. A number is at
+-- most 2^53, exact as a double, and printed with %.0f wherever Redis gets it as text.
 --
 -- KEYS[1]   record: record version and status version, 8 bytes each, little-endian, then the value
 -- KEYS[2]   floor: the greatest version that a deleted record of the partition had
@@ -17,21 +17,28 @@
 -- ARGV[6]   body of the entry
 -- ARGV[7]   greatest number of entries in the outbox; the oldest go
 -- ARGV[8]   a random number from 0 to 999, added to a version while the clock is behind
--- ARGV[9]   number of guards; three arguments each follow: index in KEYS, timer, latest deadline that passes
+-- ARGV[9]   the last time in µs at which the commit may be applied, or '' when it is never too late
+-- ARGV[10]  number of guards; three arguments each follow: index in KEYS, timer, latest deadline that passes
 -- then      timer changes, three arguments each: index in KEYS, timer, deadline or '' to remove it
 --
--- Returns   {0} conflict | {1} guarded |
+-- Returns   {0} conflict | {1} guarded | {3} late |
 --           {2, record version, status version, status version before, sequence or 0, time in µs, entries lost}
 
 local HEAD = '<I8I8'
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+if ARGV[9] ~= '' and now > tonumber(ARGV[9]) then
+    return {3}
+end
 
 local head = redis.call('GETRANGE', KEYS[1], 0, 15)
 if string.sub(head, 1, 8) ~= ARGV[1] then
     return {0}
 end
 
-local last_guard = 9 + 3 * tonumber(ARGV[9])
-for i = 10, last_guard, 3 do
+local last_guard = 10 + 3 * tonumber(ARGV[10])
+for i = 11, last_guard, 3 do
     local deadline = redis.call('ZSCORE', KEYS[tonumber(ARGV[i])], ARGV[i + 1])
     if deadline and tonumber(deadline) > tonumber(ARGV[i + 2]) then
         return {1}
@@ -45,8 +52,6 @@ else
     previous = tonumber(redis.call('GET', KEYS[2]) or 0)
 end
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local version = now
 if now <= previous then
     version = previous + 1

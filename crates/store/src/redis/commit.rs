@@ -47,6 +47,7 @@ impl Shared {
         match reply[..] {
             [0] => Ok(Outcome::Conflict),
             [1] => Ok(Outcome::Guarded),
+            [3] => Ok(Outcome::Late),
             [2, record, status, previous_status, sequence, at, lost] => {
                 self.count_lost(partition, lost);
                 let head = EntryHead {
@@ -114,8 +115,12 @@ fn append_arguments(command: &mut Cmd, commit: &Commit, boots: &[BootId], outbox
         .arg(u8::from(commit.entry.is_some()))
         .arg(commit.entry.as_deref().unwrap_or_default())
         .arg(outbox_max)
-        .arg(step)
-        .arg(commit.guards.len());
+        .arg(step);
+    match commit.not_after {
+        Some(last) => command.arg(keys::score(last)),
+        None => command.arg(""),
+    };
+    command.arg(commit.guards.len());
     for guard in &commit.guards {
         command.arg(key(guard.id.session.boot)).arg(keys::member(&guard.id)).arg(keys::score(guard.deadline));
     }

@@ -14,6 +14,15 @@
 //! | `{p0012}sequence` | string | sequence of the last outbox entry |
 //! | `{p0012}outbox` | stream | unpublished entries; the id is `<sequence>-0` |
 //! | `{p0000}partitions` | string | the number of partitions, which never changes |
+//! | `{p0000}leases` | hash | leases of boots; the field is the boot (`b007`), the value as below |
+//!
+//! A lease has 48 bytes, its numbers little-endian:
+//!
+//! | bytes | what they hold |
+//! |---|---|
+//! | 0 to 31 | hash of the token |
+//! | 32 to 39 | nonce of the last report, 0 before the first |
+//! | 40 to 47 | when it died, in µs since the Unix epoch; 0 while it is live |
 
 use std::fmt;
 
@@ -24,11 +33,14 @@ use rollcall_domain::{
 
 use crate::{
     partition::Partition,
-    port::{Key, Timer, TimerId},
+    port::{Key, Lease, Nonce, Timer, TimerId, TokenHash},
 };
 
 /// Holds the number of partitions.
 pub(super) const PARTITIONS: &str = "{p0000}partitions";
+
+/// Holds the leases of all boots. In one partition, so that one step and one read suffice.
+pub(super) const LEASES: &str = "{p0000}leases";
 
 /// The latest deadline that is told from others: scores are doubles, exact up to 2⁵³ µs, the year 2255. A later
 /// deadline is kept as this one.
@@ -84,6 +96,25 @@ pub(super) fn timer(boot: BootId, member: &str, score: f64) -> Option<Timer> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number up to 2⁵³")]
     let deadline = Timestamp(score as u64);
     Some(Timer { deadline, id: TimerId { app, user, session } })
+}
+
+/// Names the lease of a boot among the others.
+pub(super) fn lease(boot: BootId) -> String {
+    format!("{:x}", boot.0)
+}
+
+/// Reads a lease, without its token; `None` if it is not one of ours.
+pub(super) fn read_lease(name: &[u8], value: &[u8]) -> Option<Lease> {
+    let named = BootId(u64::from_str_radix(str::from_utf8(name).ok()?, 16).ok()?);
+    let boot = Some(named).filter(|named| lease(*named).as_bytes() == name)?;
+    let (_, numbers) = value.split_first_chunk::<{ TokenHash::LENGTH }>()?;
+    let (nonce, rest) = numbers.split_first_chunk::<8>()?;
+    let dead_since = u64::from_le_bytes(rest.try_into().ok()?);
+    Some(Lease {
+        boot,
+        nonce: Nonce(u64::from_le_bytes(*nonce)),
+        dead_since: (dead_since > 0).then_some(Timestamp(dead_since)),
+    })
 }
 
 fn tagged(partition: Partition, rest: fmt::Arguments<'_>) -> String {
@@ -147,6 +178,28 @@ mod tests {
     fn what_is_no_timer_of_ours_is_not_read() {
         for member in ["", "1", "1:1", "1:1:1", "0:1:1:a", "1:x:1:a", "1:1:2:a", "1:1:0:", "1:1:1:\u{e9}"] {
             assert_eq!(timer(BootId(1), member, 1.0), None, "{member:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_is_read_as_the_table_says() {
+        let value = [[7; 32].as_slice(), &5_u64.to_le_bytes(), &0_u64.to_le_bytes()].concat();
+        let live = Lease { boot: BootId(0xb007), nonce: Nonce(5), dead_since: None };
+        assert_eq!(lease(live.boot), "b007");
+        assert_eq!(read_lease(b"b007", &value), Some(live));
+
+        let value = [[7; 32].as_slice(), &u64::MAX.to_le_bytes(), &9_u64.to_le_bytes()].concat();
+        let dead = Lease { boot: BootId(u64::MAX), nonce: Nonce(u64::MAX), dead_since: Some(Timestamp(9)) };
+        assert_eq!(read_lease(lease(dead.boot).as_bytes(), &value), Some(dead));
+    }
+
+    #[test]
+    fn what_is_no_lease_of_ours_is_not_read() {
+        for name in ["", "+1", "01", "B007", "x", "10000000000000000", "\u{e9}"] {
+            assert_eq!(read_lease(name.as_bytes(), &[0; 48]), None, "{name:?}");
+        }
+        for length in [0, 31, 40, 47, 49] {
+            assert_eq!(read_lease(b"1", &vec![0; length]), None, "{length}");
         }
     }
 

@@ -10,10 +10,12 @@ pub(super) enum Script {
     Commit,
     /// Lists timers.
     Due,
+    /// Takes a step of a lease.
+    Lease,
 }
 
 /// All scripts, in the order of their numbers.
-pub(super) const SCRIPTS: [Script; 2] = [Script::Commit, Script::Due];
+pub(super) const SCRIPTS: [Script; 3] = [Script::Commit, Script::Due, Script::Lease];
 
 impl Script {
     /// Makes the command that gives the script to the server; the reply is its hash.
@@ -27,6 +29,7 @@ impl Script {
         match self {
             Self::Commit => include_str!("commit.lua"),
             Self::Due => include_str!("due.lua"),
+            Self::Lease => include_str!("lease.lua"),
         }
     }
 }

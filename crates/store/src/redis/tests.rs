@@ -3,6 +3,8 @@
 mod budget;
 mod differential;
 mod given;
+mod late;
+mod leases;
 mod open;
 mod server;
 mod versions;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rollcall_domain::{
     app::{Limits, Settings},
     code::{Code, Refusal},
-    id::SessionId,
 };
 use rollcall_proto::{
     client::v1::{
@@ -206,11 +205,13 @@ impl Connection {
             CommandChange::Set(_) | CommandChange::Logout => Running::Own,
         };
         let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
-        let session = self.session;
+        if matches!(command.change, CommandChange::Logout) {
+            handle.leave();
+        }
         self.calls.push(Box::pin(async move {
             let method = command.change.method();
             let trace = command.trace;
-            let executed = execute(&gateway, &handle, session, trace.passed(), command.change);
+            let executed = execute(&gateway, &handle, trace.passed(), command.change);
             let result = executed.instrument(trace.span()).await;
             trace.ended(&result);
             let leave = (method == Method::Logout && result.is_ok()).then_some(CloseCode::LoggedOut);
@@ -242,10 +243,10 @@ fn check_count(count: usize, least: usize, most: u32) -> Result<(), Refusal> {
 async fn execute(
     gateway: &Arc<Gateway>,
     handle: &SessionHandle,
-    session: SessionId,
     trace: &TraceParent,
     change: CommandChange,
 ) -> CallResult {
+    let session = gateway.session(handle.counter);
     match change {
         CommandChange::Set(custom) => {
             let status = gateway.backend.set_self_status(trace, handle.key, session, custom).await?;

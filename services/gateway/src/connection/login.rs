@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message, WebSocket};
-use rollcall_domain::{
-    code::{Code, Refusal},
-    id::SessionId,
-};
+use rollcall_domain::code::{Code, Refusal};
 use rollcall_proto::{
     client::v1::{Login, LoginResult, ServerFrame, client_frame::Call, reply, server_frame::Event},
     close::CloseCode,
@@ -21,7 +18,7 @@ use super::{FRAME_MAX_BEFORE_LOGIN, refused, succeeded};
 use crate::{
     Gateway,
     codec::{self, Codec},
-    hub::SessionHandle,
+    hub::{LoginRecord, SessionHandle},
     metrics::Method,
     trace::CallTrace,
 };
@@ -81,8 +78,8 @@ pub(super) async fn first_login(socket: &mut WebSocket, codec: Codec) -> First {
     }
 }
 
-/// A login that succeeded: the session, its id, and the reply; or a last reply and the code to close with.
-pub(super) type LoggedIn = Result<(Arc<SessionHandle>, SessionId, Message), (Option<Message>, CloseCode)>;
+/// A login that succeeded: the session and the reply; or a last reply and the code to close with.
+pub(super) type LoggedIn = Result<(Arc<SessionHandle>, Message), (Option<Message>, CloseCode)>;
 
 /// Logs a client in: presence decides, then the session joins the hub, and the reply waits a while for the
 /// subscription list.
@@ -98,9 +95,9 @@ pub(super) async fn log_in(
     gateway.metrics.ended(Method::Login, &logged_in);
     trace.ended(&logged_in);
     match logged_in {
-        Ok((handle, session, result)) => {
+        Ok((handle, result)) => {
             let reply = succeeded(id, Some(reply::Result::Login(result)));
-            Ok((handle, session, reply_message(codec, reply)))
+            Ok((handle, reply_message(codec, reply)))
         }
         Err(refusal) => {
             let code = if is_transient(&refusal) { CloseCode::TryAgain } else { CloseCode::LoginRefused };
@@ -114,9 +111,9 @@ async fn try_log_in(
     codec: Codec,
     trace: &TraceParent,
     login: Login,
-) -> Result<(Arc<SessionHandle>, SessionId, LoginResult), Refusal> {
+) -> Result<(Arc<SessionHandle>, LoginResult), Refusal> {
     let key = (convert::app_id(login.app_id)?, convert::user_id(&login.user_id)?);
-    convert::device_id(&login.device_id)?;
+    let device = convert::device_id(&login.device_id)?;
     convert::platform(login.platform)?;
     // Heard before presence counts from its own now: our deadline is never the later one.
     let heard = gateway.clock.monotonic();
@@ -146,7 +143,8 @@ async fn try_log_in(
     let (_, own, version) = convert::status(&status)?;
 
     gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
-    let handle = gateway.hub.add_session(key, counter, codec, heard);
+    let record = LoginRecord { platform: login.platform, device, order: response.login_order };
+    let handle = gateway.hub.add_session(key, counter, record, codec, heard);
     gateway.hub.merge_own(&handle, own, version);
     let listed = gateway.attach(key, gateway.hub.list_length(&key).is_none());
     // Without the list in time the count is absent, and it is read in the background.
@@ -158,7 +156,7 @@ async fn try_log_in(
         subscriptions,
         login_order: response.login_order,
     };
-    Ok((handle, session, result))
+    Ok((handle, result))
 }
 
 /// Says whether a refusal is a fault of ours, which may pass.

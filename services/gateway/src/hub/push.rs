@@ -133,12 +133,7 @@ impl Hub {
         }
         for ended in &change.ended {
             let Some(session) = ended.session.filter(|session| session.boot == boot) else { continue };
-            let code = match convert::end_reason(ended.reason) {
-                Some(EndReason::Kicked) => CloseCode::Kicked,
-                Some(EndReason::Replaced) => CloseCode::Replaced,
-                Some(EndReason::Timeout) => CloseCode::HeartbeatTimeout,
-                Some(EndReason::Closed | EndReason::Logout) | None => CloseCode::SessionLost,
-            };
+            let code = convert::end_reason(ended.reason).map_or(CloseCode::SessionLost, close_code);
             state.close(&key, session.counter, code);
         }
         None
@@ -229,4 +224,14 @@ impl super::Session {
 
 fn status_changed(statuses: Vec<rollcall_proto::common::v1::UserStatus>) -> ServerFrame {
     ServerFrame { event: Some(Event::StatusChanged(StatusChanged { statuses })) }
+}
+
+/// Finds how a connection is closed whose session ended, by a decision of presence.
+pub(crate) fn close_code(reason: EndReason) -> CloseCode {
+    match reason {
+        EndReason::Kicked => CloseCode::Kicked,
+        EndReason::Replaced => CloseCode::Replaced,
+        EndReason::Timeout => CloseCode::HeartbeatTimeout,
+        EndReason::Closed | EndReason::Logout | EndReason::Moved => CloseCode::SessionLost,
+    }
 }

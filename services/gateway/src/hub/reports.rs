@@ -1,16 +1,20 @@
 //! What presence is told of the sessions here (DESIGN section 4).
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use rollcall_proto::gateway::v1::{HeardSession, ReportRequest, ReportResponse, SessionRef};
-use rollcall_runtime::clock::Monotonic;
+use rollcall_proto::gateway::v1::{AssertedSession, HeardSession, ReportRequest, ReportResponse, SessionRef};
+use rollcall_runtime::{clock::Monotonic, rng};
 
-use super::{Hub, SessionSlot, State, UserKey};
+use super::{Hub, Session, SessionSlot, State, UserKey};
+use crate::boot::Boot;
 
 /// The greatest number of heard sessions in one report.
 const HEARD_PER_REPORT: usize = 4096;
 /// The greatest number of ended sessions in one report: each is a commit on the other side.
 const ENDED_PER_REPORT: usize = 512;
+
+/// The greatest number of asserted sessions in one report, each a commit too.
+const ASSERTED_PER_REPORT: usize = 512;
 
 /// A report, and what to note once it is answered.
 #[derive(Debug)]
@@ -23,12 +27,18 @@ pub(crate) struct Report {
 impl Report {
     /// Says whether there is nothing to tell and nothing to ask for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.heard.is_empty() && self.request.ended.is_empty() && self.request.apps.is_empty()
+        let request = &self.request;
+        self.heard.is_empty()
+            && request.ended.is_empty()
+            && request.apps.is_empty()
+            && request.asserted.is_empty()
     }
 
     /// Says whether the report leaves more to tell at once.
     pub(crate) fn is_full(&self) -> bool {
-        self.heard.len() == HEARD_PER_REPORT || self.request.ended.len() == ENDED_PER_REPORT
+        self.heard.len() >= HEARD_PER_REPORT
+            || self.request.ended.len() == ENDED_PER_REPORT
+            || self.request.asserted.len() == ASSERTED_PER_REPORT
     }
 }
 
@@ -37,34 +47,77 @@ pub(super) fn session_ref(key: &UserKey, counter: u64) -> SessionRef {
     SessionRef { app_id: key.0.get(), user_id: key.1.as_str().to_owned(), counter }
 }
 
+fn assertion(session: &Session, age_ms: u64, former_boot: u64) -> AssertedSession {
+    let handle = &session.handle;
+    AssertedSession {
+        session: Some(session_ref(&handle.key, handle.counter)),
+        platform: handle.login.platform,
+        device_id: handle.login.device.as_str().to_owned(),
+        login_order: handle.login.order,
+        age_ms,
+        former_boot,
+    }
+}
+
 impl Hub {
-    /// Makes the next report. A session is in it if it was heard since presence was told, and presence was
-    /// told at least `every` ago or would let it expire in less than `left`.
-    pub(crate) fn report(&self, boot: u64, every: Duration, left: Duration, now: Monotonic) -> Report {
+    /// Makes the next report of a boot. A session is in it if it is to be held again, or was heard since presence
+    /// was told, and presence was told at least `every` ago or would let it expire in less than `left`.
+    pub(crate) fn report(&self, boot: &Boot, every: Duration, left: Duration, now: Monotonic) -> Report {
         let state = self.state.lock();
+        let mut request = ReportRequest {
+            boot: boot.id,
+            token: boot.token.clone(),
+            nonce: rng::nonzero_u64(),
+            ended: state.ended.iter().take(ENDED_PER_REPORT).cloned().collect(),
+            apps: Self::app_versions(&state),
+            ..ReportRequest::default()
+        };
         let mut heard = Vec::new();
-        let mut sessions = Vec::new();
         for (slot, session) in state.sessions.iter().enumerate() {
             let Some(session) = session.as_ref().filter(|session| !session.ended) else { continue };
             let last = session.handle.last_heard();
+            let age_ms = u64::try_from(now.since(last).as_millis()).unwrap_or(u64::MAX);
             let due = now.since(session.uploaded_at) >= every
                 || session.uploaded.plus(self.expiry).since(now) < left;
-            if last <= session.uploaded || !due {
+            if session.asserted {
+                if request.asserted.len() == ASSERTED_PER_REPORT {
+                    continue;
+                }
+                request.asserted.push(assertion(session, age_ms, boot.former));
+            } else if last > session.uploaded && due {
+                let session = Some(session_ref(&session.handle.key, session.handle.counter));
+                request.heard.push(HeardSession { session, age_ms });
+            } else {
                 continue;
             }
-            let age = u64::try_from(now.since(last).as_millis()).unwrap_or(u64::MAX);
-            sessions.push(HeardSession {
-                session: Some(session_ref(&session.handle.key, session.handle.counter)),
-                age_ms: age,
-            });
             heard.push((SessionSlot::try_from(slot).unwrap_or_default(), session.handle.counter, last));
-            if heard.len() == HEARD_PER_REPORT {
+            if request.heard.len() == HEARD_PER_REPORT {
                 break;
             }
         }
-        let ended = state.ended.iter().take(ENDED_PER_REPORT).cloned().collect();
-        let apps = Self::app_versions(&state);
-        Report { request: ReportRequest { boot, heard: sessions, ended, apps }, heard }
+        Report { request, heard }
+    }
+
+    /// Has presence told of a session that it does not hold, so that it does again.
+    pub(crate) fn assert_session(&self, key: &UserKey, counter: u64) {
+        let mut state = self.state.lock();
+        let of_user = state.local(key).map(|local| local.sessions.clone()).unwrap_or_default();
+        for slot in of_user {
+            if let Some(session) = state.sessions[slot as usize].as_mut()
+                && session.handle.counter == counter
+            {
+                session.asserted = true;
+                self.to_report.notify_one();
+            }
+        }
+    }
+
+    /// Has presence told of all sessions, under a new boot.
+    pub(crate) fn assert_all(&self) {
+        for session in self.state.lock().sessions.iter_mut().flatten() {
+            session.asserted = true;
+        }
+        self.to_report.notify_one();
     }
 
     /// Notes that a report was answered.
@@ -77,6 +130,8 @@ impl Hub {
             {
                 session.uploaded = *last;
                 session.uploaded_at = now;
+                // A logout that is on its way may have been stored before what asserted its session.
+                session.asserted &= session.handle.leaving.load(Ordering::Acquire);
             }
         }
         // Only reports take from the front, one at a time, so the first entries are the report's.

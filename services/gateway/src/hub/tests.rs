@@ -14,6 +14,7 @@ use rollcall_proto::{
 };
 
 use super::*;
+use crate::boot::Boot;
 
 const BOOT: u64 = 7;
 const EXPIRY: Duration = Duration::from_secs(400);
@@ -43,9 +44,17 @@ fn hub() -> Hub {
 }
 
 fn login(hub: &Hub, user: &str) -> Arc<SessionHandle> {
-    let handle = hub.add_session((app(), id(user)), hub.next_counter(), Codec::Json, seconds(0));
+    let handle = hub.add_session((app(), id(user)), hub.next_counter(), record(), Codec::Json, seconds(0));
     hub.apply_list(&handle.key, 1, &[]);
     handle
+}
+
+fn record() -> LoginRecord {
+    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5 }
+}
+
+fn boot(id: u64, former: u64) -> Boot {
+    Boot { id, token: vec![1; 32], former }
 }
 
 fn online(text: &str) -> Status {
@@ -269,7 +278,7 @@ fn a_client_silent_for_the_expiry_is_ended_and_never_before() {
     assert_eq!(beating.closing(), None);
     hub.end_silent(seconds(791));
     assert_eq!(beating.closing(), Some(CloseCode::HeartbeatTimeout));
-    let report = hub.report(BOOT, EVERY, LEFT, seconds(791));
+    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(791));
     let reasons: Vec<i32> = report.request.ended.iter().map(|ended| ended.reason).collect();
     assert_eq!(reasons, [EndReason::Timeout as i32; 2]);
 }
@@ -279,7 +288,7 @@ fn a_heard_session_is_reported_once_in_its_interval_and_with_its_age() {
     let hub = hub();
     let handle = login(&hub, "a");
     let heard = |now| {
-        let report = hub.report(BOOT, EVERY, LEFT, seconds(now));
+        let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(now));
         hub.reported(&report, &ReportResponse::default(), seconds(now));
         report.request.heard.iter().map(|heard| heard.age_ms).collect::<Vec<_>>()
     };
@@ -295,16 +304,16 @@ fn a_heard_session_is_reported_once_in_its_interval_and_with_its_age() {
 fn an_end_is_reported_until_it_is_settled() {
     let hub = hub();
     let handle = login(&hub, "a");
-    hub.remove_session(&handle, Some(EndReason::Closed));
-    let unanswered = hub.report(BOOT, EVERY, LEFT, seconds(1));
-    let report = hub.report(BOOT, EVERY, LEFT, seconds(2));
+    hub.remove_session(&handle, EndReason::Closed);
+    let unanswered = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1));
+    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(2));
     assert_eq!(unanswered.request.ended, report.request.ended);
     let unsettled = vec![session_ref(&handle.key, handle.counter)];
     hub.reported(&report, &ReportResponse { unsettled, ..ReportResponse::default() }, seconds(2));
-    let report = hub.report(BOOT, EVERY, LEFT, seconds(3));
+    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(3));
     assert_eq!(report.request.ended.len(), 1);
     hub.reported(&report, &ReportResponse::default(), seconds(3));
-    assert_eq!(hub.report(BOOT, EVERY, LEFT, seconds(4)).request.ended, []);
+    assert_eq!(hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(4)).request.ended, []);
 }
 
 #[test]
@@ -314,16 +323,16 @@ fn nothing_is_left_when_the_last_session_has_gone() {
     hub.apply_list(&a.key, 2, &[id("b"), id("c")]);
     hub.apply_list(&b.key, 2, &[id("a")]);
     assert_eq!(hub.counts(), (2, 3));
-    hub.remove_session(&a, None);
+    hub.remove_session(&a, EndReason::Logout);
     assert_eq!(hub.counts(), (1, 2), "a is still watched by b");
-    hub.remove_session(&b, None);
+    hub.remove_session(&b, EndReason::Logout);
     assert_eq!(hub.counts(), (0, 0));
 }
 
 #[test]
 fn a_list_read_before_its_newest_change_is_read_again() {
     let hub = hub();
-    let watcher = hub.add_session((app(), id("w")), hub.next_counter(), Codec::Json, seconds(0));
+    let watcher = hub.add_session((app(), id("w")), hub.next_counter(), record(), Codec::Json, seconds(0));
     hub.begin_list_command(&watcher.key);
     let delta = ListDelta { previous: 1, version: 2, added: vec![id("t")], removed: vec![] };
     assert!(!hub.end_list_command(&watcher.key, Some(&delta)), "the first read is still on its way");
@@ -349,4 +358,41 @@ fn a_read_from_before_the_interest_began_anew_does_not_count() {
     assert_eq!(hub.unsynced(&watcher.key).0, []);
     assert_eq!(hub.unsync_all(), [watcher.key]);
     assert_eq!(hub.unsynced(&watcher.key).0, [id("w"), id("t")]);
+}
+
+// SPEC A11
+#[test]
+fn under_a_new_boot_all_sessions_are_asserted_until_a_report_is_answered() {
+    let hub = hub();
+    let alice = login(&hub, "alice");
+    let bob = login(&hub, "bob");
+    hub.assert_all();
+    hub.remove_session(&bob, EndReason::Closed);
+    for _ in 0..2 {
+        let report = hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(50));
+        let asserted = &report.request.asserted;
+        assert_eq!(asserted.len(), 1);
+        assert_eq!(asserted[0].session, Some(reports::session_ref(&alice.key, alice.counter)));
+        assert_eq!((asserted[0].age_ms, asserted[0].former_boot), (50_000, BOOT));
+        assert_eq!((asserted[0].login_order, asserted[0].device_id.as_str()), (5, "d"));
+    }
+    let report = hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(50));
+    hub.reported(&report, &ReportResponse::default(), seconds(51));
+    assert!(hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(52)).request.asserted.is_empty());
+}
+
+#[test]
+fn who_logs_out_while_being_asserted_is_told_of_once_more() {
+    let hub = hub();
+    let (asserted, plain) = (login(&hub, "alice"), login(&hub, "bob"));
+    hub.assert_session(&asserted.key, asserted.counter);
+    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1));
+    asserted.leave();
+    // Answered after the logout was stored: the session may be held again by now.
+    hub.reported(&report, &ReportResponse::default(), seconds(1));
+    hub.remove_session(&asserted, EndReason::Logout);
+    hub.remove_session(&plain, EndReason::Logout);
+    let ended = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(2)).request.ended;
+    let session = Some(reports::session_ref(&asserted.key, asserted.counter));
+    assert_eq!(ended, [EndedConnection { session, reason: EndReason::Logout as i32 }]);
 }

@@ -1,20 +1,21 @@
-//! Registration of gateways.
+//! Registration of gateways, and the reports that the bus did not bring.
 
-use std::sync::Arc;
-
-use rollcall_proto::gateway::v1::{
-    RegisterRequest, RegisterResponse, gateway_service_server::GatewayService,
+use rollcall_proto::{
+    gateway::v1::{
+        RegisterRequest, RegisterResponse, ReportRequest, ReportResponse,
+        gateway_service_server::GatewayService,
+    },
+    trace::TraceParent,
 };
-use rollcall_runtime::Clock;
 use tonic::{Request, Response, Status};
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::{boots::Boots, error::refused};
+use crate::{error::failed, leases::Leases, reports::Reports};
 
 /// Serves gateways.
 pub(crate) struct Gateways {
-    pub(crate) boots: Arc<Boots>,
-    pub(crate) clock: Clock,
+    pub(crate) leases: Leases,
+    pub(crate) reports: Reports,
 }
 
 #[tonic::async_trait]
@@ -23,8 +24,20 @@ impl GatewayService for Gateways {
         &self,
         _request: Request<RegisterRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
-        let boot = self.boots.register(self.clock.monotonic()).map_err(|refusal| refused(&refusal))?;
+        let registered = self.leases.open().await.map_err(|error| failed(&error))?;
         info!("registered a gateway");
-        Ok(Response::new(RegisterResponse { boot: boot.0 }))
+        let token = registered.token.to_vec();
+        Ok(Response::new(RegisterResponse { boot: registered.boot.0, token }))
+    }
+
+    async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        match self.reports.handle(request.into_inner(), &trace).await {
+            Ok(response) => Ok(Response::new(response)),
+            Err(error) => {
+                warn!(%error, "refused a report");
+                Err(error.status())
+            }
+        }
     }
 }

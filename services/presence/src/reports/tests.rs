@@ -3,15 +3,19 @@
 use std::sync::atomic::Ordering;
 
 use rollcall_domain::id::Platform;
+use rollcall_proto::gateway::v1::AssertedSession;
+use rollcall_store::port::Nonce;
 
 use super::*;
 use crate::{
     admin::Wish,
-    fixture::{BOOT, EXPIRY, Fixture, START, app, seconds},
+    fixture::{BOOT, EXPIRY, Fixture, START, TOKEN, app, seconds},
 };
 
 const CLOSED: i32 = 1;
 const TIMEOUT: i32 = 2;
+const REPLACED: i32 = 5;
+const MOVED: i32 = 6;
 
 fn of(name: &str, counter: u64) -> SessionRef {
     SessionRef { app_id: 7, user_id: name.to_owned(), counter }
@@ -26,8 +30,8 @@ fn ended(name: &str, counter: u64, reason: i32) -> EndedConnection {
 }
 
 async fn send(fixture: &Fixture, report: ReportRequest) -> Result<ReportResponse, Failure> {
-    let report = ReportRequest { boot: BOOT.0, ..report };
-    fixture.parts.reports.handle(&report.encode_to_vec(), &TraceParent::default()).await
+    let report = ReportRequest { boot: BOOT.0, token: TOKEN.to_vec(), ..report };
+    fixture.parts.reports.handle(report, &TraceParent::default()).await
 }
 
 async fn report(fixture: &Fixture, heard: &[HeardSession], ended: &[EndedConnection]) -> ReportResponse {
@@ -114,7 +118,7 @@ async fn many_sessions_of_one_user_end_in_one_report_and_a_report_twice_is_a_rep
 async fn reasons_that_are_not_a_gateways_to_tell_and_malformed_parts_are_skipped() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
-    let mut skipped: Vec<_> = [0, 3, 4, 5, 99].map(|reason| ended("alice", 1, reason)).into();
+    let mut skipped: Vec<_> = [0, 4, 5, 99].map(|reason| ended("alice", 1, reason)).into();
     skipped.push(ended("", 1, CLOSED));
     skipped.push(EndedConnection { session: None, reason: CLOSED });
     let heard = [heard("\n", 1, 0), HeardSession { session: None, age_ms: 0 }];
@@ -123,13 +127,75 @@ async fn reasons_that_are_not_a_gateways_to_tell_and_malformed_parts_are_skipped
 }
 
 #[tokio::test]
-async fn a_report_that_does_not_decode_or_names_no_boot_goes_unanswered() {
+async fn a_report_that_names_no_boot_or_shows_another_token_is_not_taken() {
     let fixture = Fixture::new().await;
-    let trace = TraceParent::default();
-    let garbage = fixture.parts.reports.handle(b"\xff", &trace).await.unwrap_err();
-    assert!(matches!(garbage, Failure::Undecodable(_)), "{garbage}");
-    let no_boot = fixture.parts.reports.handle(b"", &trace).await.unwrap_err();
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let closed = ReportRequest { ended: vec![ended("alice", 1, CLOSED)], ..ReportRequest::default() };
+    let take = async |report| fixture.parts.reports.handle(report, &TraceParent::default()).await;
+    let no_boot = take(closed.clone()).await.unwrap_err();
     assert!(matches!(no_boot, Failure::NoBoot), "{no_boot}");
+    let forged = take(ReportRequest { boot: BOOT.0, token: vec![8; 32], ..closed }).await.unwrap_err();
+    assert!(matches!(forged, Failure::WrongToken), "{forged}");
+    assert_eq!(fixture.status("alice").await.0, 1);
+}
+
+// SPEC A11
+#[tokio::test]
+async fn a_dead_boot_is_told_so_and_nothing_of_its_report_is_stored() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let nonced = |nonce| ReportRequest { nonce, ..ReportRequest::default() };
+    assert!(!send(&fixture, nonced(5)).await.unwrap().dead);
+    assert!(!fixture.store.kill_lease(BOOT, Nonce(4)).await.unwrap(), "a report came since");
+    assert!(fixture.store.kill_lease(BOOT, Nonce(5)).await.unwrap());
+    let closed =
+        ReportRequest { nonce: 6, ended: vec![ended("alice", 1, CLOSED)], ..ReportRequest::default() };
+    let dead = send(&fixture, closed).await.unwrap();
+    assert_eq!(dead, ReportResponse { dead: true, ..ReportResponse::default() });
+    assert_eq!(fixture.status("alice").await.0, 1);
+}
+
+// SPEC A11
+#[tokio::test]
+async fn a_moved_session_stays_online_for_the_grace() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let before = fixture.outbox("alice").await.len();
+    assert_eq!(report(&fixture, &[], &[ended("alice", 1, MOVED)]).await, ReportResponse::default());
+    assert_eq!(fixture.status("alice").await.0, 1);
+    assert_eq!(fixture.timers("alice").await[0].deadline, seconds(START + 30));
+    assert_eq!(fixture.outbox("alice").await.len(), before, "nobody is told");
+}
+
+fn asserted(name: &str, counter: u64, login_order: u64) -> AssertedSession {
+    AssertedSession {
+        session: Some(of(name, counter)),
+        platform: Platform::Web as i32,
+        device_id: format!("device{counter}"),
+        login_order,
+        age_ms: 50_000,
+        former_boot: 0,
+    }
+}
+
+// SPEC A11
+#[tokio::test]
+async fn asserted_sessions_are_held_again_unless_they_are_over_for_their_clients() {
+    let fixture = Fixture::new().await;
+    let order = fixture.log_in("alice", 1, Platform::Web).await.order.0;
+    report(&fixture, &[], &[ended("alice", 1, TIMEOUT)]).await;
+    let replaced = fixture.log_in_on("bob", 2, Platform::Web, "device2").await.order.0;
+    fixture.log_in_on("bob", 3, Platform::Web, "device2").await;
+    fixture.advance(Duration::from_secs(100));
+
+    let asserted = vec![asserted("alice", 1, order), asserted("bob", 2, replaced), asserted("\n", 4, 1)];
+    let request = ReportRequest { asserted, ..ReportRequest::default() };
+    for _ in 0..2 {
+        let superseded = send(&fixture, request.clone()).await.unwrap().superseded;
+        assert_eq!(superseded, [ended("bob", 2, REPLACED)]);
+        assert_eq!(fixture.status("alice").await.0, 1);
+    }
+    assert_eq!(fixture.timers("alice").await[0].deadline, seconds(START + 100 - 50).plus(EXPIRY));
 }
 
 #[tokio::test]
@@ -163,12 +229,4 @@ async fn settings_newer_than_the_gateways_are_told() {
     let updated = fixture.parts.admin.update(app(), &wish).await.unwrap();
     let apps = send(&fixture, ask(version)).await.unwrap().apps;
     assert_eq!(apps, [convert::settings_to_wire(app(), &updated.settings, updated.version.0)]);
-}
-
-#[tokio::test]
-async fn the_boot_of_a_report_is_swept_from_then_on() {
-    let fixture = Fixture::new().await;
-    assert!(fixture.parts.reports.boots.all().is_empty());
-    send(&fixture, ReportRequest::default()).await.unwrap();
-    assert_eq!(fixture.parts.reports.boots.all(), [BOOT]);
 }

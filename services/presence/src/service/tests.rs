@@ -13,7 +13,7 @@ use rollcall_proto::{
     common::v1::{EndedSession, SessionId},
     event::v1::{Change, ChangeKind},
     gateway::v1::{
-        EndedConnection, RegisterRequest, ReportRequest, SessionRef,
+        EndedConnection, RegisterRequest, RegisterResponse, ReportRequest, SessionRef,
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
@@ -34,6 +34,9 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// Generous: a busy machine must not fail a test.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Long enough for a busy machine to report in.
+const LEASE: Duration = Duration::from_millis(900);
+
 struct Running {
     channel: Channel,
     bus: MemoryBus,
@@ -50,6 +53,8 @@ async fn start(fixture: &Fixture) -> Running {
         listen: ([127, 0, 0, 1], 0).into(),
         sweep_every: Duration::from_millis(10),
         relay_after: Duration::from_millis(100),
+        lease: LEASE,
+        listening: LEASE / 3,
         ..Config::profile(Profile::Default)
     };
     let service =
@@ -68,9 +73,12 @@ impl Running {
         (message, change)
     }
 
-    async fn register(&self) -> u64 {
-        let mut client = GatewayServiceClient::new(self.channel.clone());
-        client.register(RegisterRequest {}).await.unwrap().into_inner().boot
+    fn gateways(&self) -> GatewayServiceClient<Channel> {
+        GatewayServiceClient::new(self.channel.clone())
+    }
+
+    async fn register(&self) -> RegisterResponse {
+        self.gateways().register(RegisterRequest {}).await.unwrap().into_inner()
     }
 
     async fn stop(self) {
@@ -98,7 +106,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> Refusal {
 async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
     let fixture = Fixture::new().await;
     let mut running = start(&fixture).await;
-    let boot = running.register().await;
+    let boot = running.register().await.boot;
     let mut client = PresenceServiceClient::new(running.channel.clone());
 
     let login = TraceParent::parse(TRACE).request(login_of(&fixture, boot));
@@ -173,26 +181,74 @@ async fn an_app_is_created_and_read_over_grpc() {
     running.stop().await;
 }
 
+fn closed(gateway: RegisterResponse) -> ReportRequest {
+    let session = Some(SessionRef { app_id: 7, user_id: "alice".to_owned(), counter: 1 });
+    ReportRequest {
+        boot: gateway.boot,
+        token: gateway.token,
+        ended: vec![EndedConnection { session, reason: 1 }],
+        ..ReportRequest::default()
+    }
+}
+
+// SPEC A6
+#[tokio::test]
+async fn a_report_over_grpc_counts_as_one_over_the_bus_and_a_forged_one_is_refused() {
+    let fixture = Fixture::new().await;
+    let mut running = start(&fixture).await;
+    let gateway = running.register().await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    client.login(login_of(&fixture, gateway.boot)).await.unwrap();
+    running.change().await;
+
+    let forged = ReportRequest { token: vec![0; 32], ..closed(gateway.clone()) };
+    let refused = running.gateways().report(forged).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    running.gateways().report(closed(gateway)).await.unwrap();
+    assert_eq!(running.change().await.1.general, 2);
+    running.stop().await;
+}
+
+// SPEC A11
+#[tokio::test]
+async fn a_gateway_that_reports_no_more_is_dead_after_a_lease_and_never_before() {
+    let fixture = Fixture::new().await;
+    let mut running = start(&fixture).await;
+    let gateway = running.register().await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    client.login(login_of(&fixture, gateway.boot)).await.unwrap();
+    running.change().await;
+
+    let clock = Clock::new();
+    let begun = clock.monotonic();
+    for nonce in 1..=20 {
+        let (boot, token) = (gateway.boot, gateway.token.clone());
+        let report = ReportRequest { boot, token, nonce, ..ReportRequest::default() };
+        assert!(!running.gateways().report(report).await.unwrap().into_inner().dead);
+        tokio::time::sleep(LEASE / 10).await;
+    }
+    assert_eq!(running.change().await.1.general, 2);
+    assert!(clock.monotonic().since(begun) >= LEASE * 14 / 5, "nearly two of reports, and one without");
+    let late = running.gateways().report(closed(gateway)).await.unwrap().into_inner();
+    assert!(late.dead);
+    running.stop().await;
+}
+
 // SPEC A6
 #[tokio::test]
 async fn a_report_over_the_bus_ends_a_session_and_is_answered() {
     let fixture = Fixture::new().await;
     let mut running = start(&fixture).await;
-    let boot = running.register().await;
+    let gateway = running.register().await;
+    let boot = gateway.boot;
     let mut client = PresenceServiceClient::new(running.channel.clone());
     client.login(login_of(&fixture, boot)).await.unwrap();
     running.change().await;
 
-    let session = Some(SessionRef { app_id: 7, user_id: "alice".to_owned(), counter: 1 });
-    let report = ReportRequest {
-        boot,
-        ended: vec![EndedConnection { session, reason: 1 }],
-        ..ReportRequest::default()
-    };
     let message = Message {
         subject: Subject::Heartbeat,
         trace: TraceParent::default(),
-        payload: report.encode_to_vec().into(),
+        payload: closed(gateway).encode_to_vec().into(),
     };
     let reply = running.bus.request(message, LIMIT).await.unwrap();
     assert!(reply.is_empty(), "nothing missing, unsettled or newer");
@@ -205,7 +261,7 @@ async fn a_report_over_the_bus_ends_a_session_and_is_answered() {
 async fn a_session_that_falls_silent_is_swept_and_told() {
     let fixture = Fixture::new().await;
     let mut running = start(&fixture).await;
-    let boot = running.register().await;
+    let boot = running.register().await.boot;
     let mut client = PresenceServiceClient::new(running.channel.clone());
     client.login(login_of(&fixture, boot)).await.unwrap();
     running.change().await;
@@ -234,6 +290,7 @@ async fn a_service_that_cannot_reach_its_store_still_stops_in_order() {
     let fixture = Fixture::new().await;
     let running = start(&fixture).await;
     fixture.store.away.store(true, Ordering::SeqCst);
-    running.register().await;
+    let refused = running.gateways().register(RegisterRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
     running.stop().await;
 }

@@ -203,6 +203,7 @@ async fn a_record_that_cannot_be_read_fails_its_own_id_only() {
         expected: None,
         write: Write::Put(bytes::Bytes::from_static(b"\xff")),
         new_status: false,
+        not_after: None,
         timers: Vec::new(),
         guards: Vec::new(),
         entry: None,

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use rollcall_domain::id::Platform;
 use rollcall_store::{
     Commit, Key,
-    port::{TimerChange, Write},
+    port::{Nonce, TimerChange, Write},
 };
 
-use super::*;
+use super::{looks::DEAD_EVERY, *};
 use crate::fixture::{BOOT, EXPIRY, Fixture, START, app, caller, seconds, session, user};
 
 const INSTANT: Duration = Duration::from_micros(1);
@@ -24,12 +24,12 @@ async fn leave_stray(fixture: &Fixture, name: &str, counter: u64) {
         expected: None,
         write: Write::Put(Bytes::new()),
         new_status: false,
+        not_after: None,
         timers: vec![TimerChange::Set(Timer { deadline: seconds(START), id })],
         guards: Vec::new(),
         entry: None,
     };
     fixture.store.commit(commit).await.unwrap();
-    fixture.parts.sweep.boots.remember(BOOT, Monotonic(0)).unwrap();
 }
 
 // SPEC A7
@@ -106,7 +106,6 @@ async fn one_pass_ends_more_users_than_a_page_and_a_batch_hold() {
     let first = fixture.store.partitions().all().next().unwrap();
     let held = fixture.store.due(first, BOOT, Timestamp(u64::MAX), None, count).await.unwrap().len();
     assert!(held > BATCH.max(PAGE), "{held}");
-    fixture.parts.sweep.boots.remember(BOOT, Monotonic(0)).unwrap();
     fixture.advance(EXPIRY);
     let swept = fixture.parts.sweep.pass().await;
     assert_eq!((swept.ended, swept.spared, swept.strays), (count, 0, 0));
@@ -131,8 +130,8 @@ async fn a_session_that_ended_after_its_timer_was_read_is_no_stray() {
     fixture.parts.sessions.logout(&caller("alice", 1), &TraceParent::default()).await.unwrap();
     let before = fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap();
     let id = TimerId { app: app(), user: user("alice"), session: session(1) };
-    let due = Timer { deadline: seconds(START), id };
-    let swept = fixture.parts.sweep.end(((app(), user("alice")), vec![due]), seconds(START)).await;
+    let due = vec![(Timer { deadline: seconds(START), id }, false)];
+    let swept = fixture.parts.sweep.end(((app(), user("alice")), due), seconds(START)).await;
     assert_eq!((swept.ended, swept.spared, swept.strays), (0, 0, 0));
     assert_eq!(fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap(), before);
 }
@@ -163,17 +162,57 @@ async fn sessions_are_ended_when_the_store_is_back() {
     assert_eq!(fixture.parts.sweep.pass().await.ended, 2);
 }
 
+/// Declares the gateway of all sessions dead.
+async fn kill(fixture: &Fixture) {
+    assert!(fixture.store.kill_lease(BOOT, Nonce(0)).await.unwrap());
+    fixture.parts.sweep.leases.look().await.unwrap();
+}
+
+// SPEC A11
 #[tokio::test]
-async fn a_silent_boot_is_forgotten_when_its_last_timer_is_gone() {
+async fn the_sessions_of_a_dead_gateway_end_whatever_their_deadlines_and_in_one_change() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.log_in("alice", 2, Platform::Mac).await;
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
+    let before = fixture.outbox("alice").await.len();
+    kill(&fixture).await;
+    let swept = fixture.parts.sweep.pass().await;
+    assert_eq!((swept.ended, swept.haunting), (2, BTreeSet::from([BOOT])));
+    assert_eq!(fixture.status("alice").await.0, OFFLINE);
+    assert_eq!(fixture.outbox("alice").await.len(), before + 1);
+    assert!(fixture.timers("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_gateway_is_forgotten_a_while_after_nothing_of_it_is_left() {
+    let fixture = Fixture::new().await;
     let sweep = &fixture.parts.sweep;
-    let late = sweep.clock.monotonic().plus(EXPIRY * 2 + Duration::from_secs(1));
-    sweep.forget_boots(late).await;
-    assert_eq!(sweep.boots.all(), [BOOT]);
-    fixture.parts.sessions.logout(&caller("alice", 1), &TraceParent::default()).await.unwrap();
-    sweep.forget_boots(sweep.clock.monotonic()).await;
-    assert_eq!(sweep.boots.all(), [BOOT]);
-    sweep.forget_boots(late).await;
-    assert!(sweep.boots.all().is_empty());
+    fixture.log_in("alice", 1, Platform::Web).await;
+    kill(&fixture).await;
+    fixture.advance(FORGET_AFTER);
+    assert_eq!(sweep.pass().await.ended, 1);
+    // One whose login was under way.
+    fixture.log_in("bob", 2, Platform::Web).await;
+    fixture.advance(DEAD_EVERY);
+    assert_eq!(sweep.pass().await.ended, 1);
+    assert_eq!(sweep.leases.look().await.unwrap().len(), 1, "something was left of it");
+    fixture.advance(DEAD_EVERY);
+    sweep.pass().await;
+    assert_eq!(sweep.leases.look().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_session_that_was_moved_ends_after_the_grace_although_a_look_came_before() {
+    let fixture = Fixture::new().await;
+    let grace = Duration::from_secs(30);
+    fixture.log_in("alice", 1, Platform::Web).await;
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
+    let moved = |state: &UserState, now| Ok(state.on_connection_moved(session(1), grace, now));
+    let users = &fixture.parts.sessions.users;
+    users.apply(app(), &user("alice"), &TraceParent::default(), moved).await.unwrap();
+    fixture.advance(grace.saturating_sub(INSTANT));
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
+    fixture.advance(INSTANT);
+    assert_eq!(fixture.parts.sweep.pass().await.ended, 1);
 }

@@ -146,6 +146,7 @@ impl Client {
                 self.measured.frames += u64::from(self.measured.deliveries_us.len() > before);
                 Ok(())
             }
+            Event::Draining(_) => bail!("the server is about to stop"),
             Event::Kicked(kicked) => bail!("kicked: {}", kicked.message),
         }
     }

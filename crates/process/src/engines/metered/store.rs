@@ -11,7 +11,7 @@ use rollcall_runtime::{
 };
 use rollcall_store::{
     Commit, Error, Key, Outcome, Partition, Partitions, Record, Store,
-    port::{Entry, Timer, TimerId},
+    port::{Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
 };
 use tracing::{Instrument as _, field::Empty, info_span};
 
@@ -26,7 +26,22 @@ pub(in crate::engines) struct MeteredStore {
 }
 
 /// The operations, in the order of [`Operation`].
-const OPERATIONS: [&str; 8] = ["now", "get", "commit", "touch", "due", "unpublished", "published", "heads"];
+const OPERATIONS: [&str; 14] = [
+    "now",
+    "get",
+    "commit",
+    "touch",
+    "due",
+    "unpublished",
+    "published",
+    "heads",
+    "open_lease",
+    "renew_lease",
+    "retire_lease",
+    "leases",
+    "kill_lease",
+    "forget_lease",
+];
 
 #[derive(Clone, Copy)]
 enum Operation {
@@ -38,16 +53,23 @@ enum Operation {
     Unpublished,
     Published,
     Heads,
+    OpenLease,
+    RenewLease,
+    RetireLease,
+    Leases,
+    KillLease,
+    ForgetLease,
 }
 
 /// What a commit comes to, in the order of [`outcome`].
-const OUTCOMES: [&str; 3] = ["committed", "conflict", "guarded"];
+const OUTCOMES: [&str; 4] = ["committed", "conflict", "guarded", "late"];
 
 fn outcome(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Committed(_) => 0,
         Outcome::Conflict => 1,
         Outcome::Guarded => 2,
+        Outcome::Late => 3,
     }
 }
 
@@ -72,7 +94,7 @@ impl MeteredStore {
             ),
             outcomes: metrics.counters(
                 "rollcall_store_commits",
-                "Commits by what they came to; one that is in conflict or guarded changes nothing.",
+                "Commits by what they came to; one that is in conflict, guarded or late changes nothing.",
                 "outcome",
                 OUTCOMES,
             ),
@@ -151,5 +173,29 @@ impl Store for MeteredStore {
 
     async fn heads(&self) -> Result<Vec<u64>, Error> {
         self.measure(Operation::Heads, self.inner.heads()).await
+    }
+
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {
+        self.measure(Operation::OpenLease, self.inner.open_lease(boot, token)).await
+    }
+
+    async fn renew_lease(&self, boot: BootId, token: TokenHash, nonce: Nonce) -> Result<Renewal, Error> {
+        self.measure(Operation::RenewLease, self.inner.renew_lease(boot, token, nonce)).await
+    }
+
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error> {
+        self.measure(Operation::RetireLease, self.inner.retire_lease(boot, token)).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, Error> {
+        self.measure(Operation::Leases, self.inner.leases()).await
+    }
+
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, Error> {
+        self.measure(Operation::KillLease, self.inner.kill_lease(boot, nonce)).await
+    }
+
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
+        self.measure(Operation::ForgetLease, self.inner.forget_lease(boot)).await
     }
 }

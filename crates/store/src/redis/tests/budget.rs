@@ -1,4 +1,5 @@
-//! What a user and a list cost the server, against the budget of the design.
+//! What a user, a list and a lease cost the server, against the budget of the design. A lease has none there,
+//! for there are few: its own stands here, so that a change is noticed.
 //!
 //! The server's own count of all its memory is taken, before and after: unlike `MEMORY USAGE`, which is printed
 //! for comparison, it includes the tables of keys.
@@ -12,7 +13,10 @@ use tokio::task::JoinSet;
 use super::given::Served;
 use crate::{
     contract::given::{app, at, put, user},
-    port::{Commit, Key, Outcome, Store as _, Timer, TimerChange, TimerId, Write},
+    port::{
+        Commit, Key, LEASES_MAX, Nonce, Opening, Outcome, Renewal, Store as _, Timer, TimerChange, TimerId,
+        TokenHash, Write,
+    },
     redis::keys,
 };
 
@@ -37,6 +41,9 @@ const USER_BUDGET: usize = 350;
 /// Bytes for a packed list, and more for each entry.
 const LIST_BUDGET: usize = 170;
 const ENTRY_BUDGET: usize = 13;
+
+/// Bytes for a lease.
+const LEASE_BUDGET: usize = 200;
 
 #[tokio::test]
 async fn an_online_user_costs_no_more_than_its_budget() {
@@ -68,6 +75,25 @@ async fn a_packed_list_costs_no_more_than_its_budget() {
     let longest = usage(&store, &keys::record(longest.partition(store.partitions()), &longest));
     println!("a list costs {cost} bytes on average of 1 to {ENTRIES} entries; the longest {longest}");
     assert!(cost <= budget, "a list costs {cost} bytes on average, at most {budget} are allowed");
+}
+
+#[tokio::test]
+async fn a_lease_costs_no_more_than_its_budget() {
+    let store = Served::start().await;
+    let token = TokenHash([7; TokenHash::LENGTH]);
+    // So many that the hash has the form, and the cost, of a large one.
+    let before = used(&store);
+
+    for n in 1..=LEASES_MAX as u64 {
+        // As long a name as a boot has.
+        let boot = BootId(BOOT.0 + n);
+        assert_eq!(store.open_lease(boot, token).await.unwrap(), Opening::Opened);
+        assert_eq!(store.renew_lease(boot, token, Nonce(n)).await.unwrap(), Renewal::Live);
+    }
+
+    let cost = (used(&store) - before) / LEASES_MAX;
+    println!("a lease costs {cost} bytes; of all, {}", usage(&store, keys::LEASES));
+    assert!(cost <= LEASE_BUDGET, "a lease costs {cost} bytes, at most {LEASE_BUDGET} are allowed");
 }
 
 /// The boot of all sessions.

@@ -14,7 +14,10 @@ use rollcall_testkit::RedisServer;
 
 use crate::{
     partition::{Partition, Partitions},
-    port::{Commit, Entry, Error, Key, Outcome, Record, Store, Timer, TimerId},
+    port::{
+        Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer, TimerId,
+        TokenHash,
+    },
     redis::{Options, RedisStore},
 };
 
@@ -101,5 +104,29 @@ impl Store for Served {
 
     async fn heads(&self) -> Result<Vec<u64>, Error> {
         self.store.heads().await
+    }
+
+    async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {
+        self.store.open_lease(boot, token).await
+    }
+
+    async fn renew_lease(&self, boot: BootId, token: TokenHash, nonce: Nonce) -> Result<Renewal, Error> {
+        self.store.renew_lease(boot, token, nonce).await
+    }
+
+    async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error> {
+        self.store.retire_lease(boot, token).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, Error> {
+        self.store.leases().await
+    }
+
+    async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, Error> {
+        self.store.kill_lease(boot, nonce).await
+    }
+
+    async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
+        self.store.forget_lease(boot).await
     }
 }

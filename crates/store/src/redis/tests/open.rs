@@ -91,7 +91,7 @@ async fn the_user_may_do_nothing_else() {
     let client = redis::Client::open(info.set_redis_settings(login)).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
 
-    let forbidden: [&[&str]; 12] = [
+    let forbidden: [&[&str]; 14] = [
         &["FLUSHALL"],
         &["CONFIG", "GET", "*"],
         &["KEYS", "*"],
@@ -104,6 +104,8 @@ async fn the_user_may_do_nothing_else() {
         &["PUBLISH", "{p0000}", "x"],
         &["GET", "elsewhere"],
         &["SET", "elsewhere", "x"],
+        &["HGETALL", "elsewhere"],
+        &["HKEYS", "{p0000}leases"],
     ];
     for command in forbidden {
         let mut packed = redis::cmd(command[0]);

@@ -1,0 +1,83 @@
+//! Leaves a server that is about to stop, without a moment in which nobody is connected: the new session is opened
+//! before the old connection is left (SPEC A11). Listeners hear nothing of it.
+
+use std::{pin::pin, time::Duration};
+
+use rollcall_proto::client::v1 as wire;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info};
+
+use super::{
+    connection::{self, Closed, Failure, Online, Progress},
+    driver::{Driver, End, is_passing, stopped_by},
+};
+use crate::{Error, clock};
+
+/// How long calls in flight may take before the old connection is left; those that take longer end with 9508.
+const CALLS_LIMIT: Duration = Duration::from_secs(2);
+
+/// The wait before another attempt, while the old connection serves on.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What came of an attempt to move.
+pub(super) enum Moved {
+    /// The client is connected elsewhere.
+    Elsewhere(Box<Online>),
+    /// No other server took it; the old connection serves on, and this is when to try again.
+    Not(Box<Online>, Instant),
+}
+
+impl Driver {
+    /// Opens a session on another connection, and then leaves this one. Calls of the app wait meanwhile.
+    pub(super) async fn relocate(&mut self, mut old: Online, login: &wire::Login) -> Result<Moved, End> {
+        self.finish_calls(&mut old).await?;
+        let config = self.config.clone();
+        let mut attempt = pin!(connection::log_in(&config, login.clone()));
+        let mut lost = None;
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut attempt => break outcome,
+                progress = old.connection.next(), if lost.is_none() => match progress {
+                    Ok(Progress::Received(event)) => self.on_event(event)?,
+                    Ok(Progress::Written) => {}
+                    // The new session has replaced the old one, or the server has stopped.
+                    Err(Closed::Lost(error) | Closed::Final(_, error)) => lost = Some(error),
+                },
+            }
+        };
+        let error = match outcome {
+            Ok(new) => {
+                old.connection.close().await;
+                self.calls.fail(&Error::disconnected("the server stopped before it answered"));
+                info!("moved to another server");
+                self.diff.on_reconnect();
+                let news = self.diff.on_push(vec![new.info.status.clone()]);
+                self.show(news);
+                return Ok(Moved::Elsewhere(Box::new(new)));
+            }
+            Err(Failure::Refused(error)) if !is_passing(error.code) => return Err(stopped_by(error)),
+            Err(Failure::Network(error) | Failure::Refused(error)) => error,
+        };
+        debug!(%error, "an attempt to move failed");
+        match lost {
+            Some(error) => Err(End::Lost(error)),
+            None => Ok(Moved::Not(Box::new(old), clock::now() + RETRY)),
+        }
+    }
+
+    /// Waits a while for calls in flight.
+    async fn finish_calls(&mut self, online: &mut Online) -> Result<(), End> {
+        let until = clock::now() + CALLS_LIMIT;
+        while !self.calls.is_idle() {
+            tokio::select! {
+                progress = online.connection.next() => match progress {
+                    Ok(Progress::Received(event)) => self.on_event(event)?,
+                    Ok(Progress::Written) => {}
+                    Err(Closed::Lost(error) | Closed::Final(_, error)) => return Err(End::Lost(error)),
+                },
+                () = sleep_until(until) => break,
+            }
+        }
+        Ok(())
+    }
+}

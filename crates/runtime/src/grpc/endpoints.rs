@@ -1,0 +1,139 @@
+//! Several instances of one service, called in turn: one that could not be reached is passed over for a while.
+
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tonic::{Code, Status};
+
+use super::Traced;
+use crate::{clock::Clock, clock::Monotonic, error::Error, rng};
+
+/// How long an instance is passed over that could not be reached.
+const PASSED_OVER: Duration = Duration::from_secs(1);
+/// The greatest pause before another instance is tried; one that stops hands over in less.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The instances of a service.
+#[derive(Debug)]
+pub struct Endpoints {
+    instances: Vec<Instance>,
+    next: AtomicUsize,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Instance {
+    channel: Traced,
+    /// Until when it is passed over, as [`Monotonic`].
+    down_until: AtomicU64,
+}
+
+/// An instance that is called.
+#[derive(Debug, Clone)]
+pub struct Picked {
+    /// The way to it.
+    pub channel: Traced,
+    place: usize,
+}
+
+impl Endpoints {
+    /// Reads URLs with commas between. They are connected to when first used.
+    pub fn new(urls: &str, clock: Clock) -> Result<Self, Error> {
+        let instance = |url: &str| {
+            let channel = Traced::new(super::channel(url.trim())?);
+            Ok(Instance { channel, down_until: AtomicU64::new(0) })
+        };
+        let instances = urls.split(',').map(instance).collect::<Result<Vec<_>, Error>>()?;
+        // Callers begin at different ones.
+        let first = usize::try_from(rng::nonzero_u64() % instances.len() as u64).unwrap_or_default();
+        Ok(Self { instances, next: AtomicUsize::new(first), clock })
+    }
+
+    /// Picks the next instance that is not passed over; any, if all are.
+    pub fn pick(&self) -> Picked {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let now = self.clock.monotonic();
+        let places = (0..self.instances.len()).map(|step| first.wrapping_add(step) % self.instances.len());
+        let is_up =
+            |place: &usize| Monotonic(self.instances[*place].down_until.load(Ordering::Relaxed)) <= now;
+        let place = places.clone().find(is_up).or_else(|| places.clone().next()).unwrap_or_default();
+        Picked { channel: self.instances[place].channel.clone(), place }
+    }
+
+    /// Notes that an instance could not be reached.
+    pub fn failed(&self, picked: &Picked) {
+        let until = self.clock.monotonic().plus(PASSED_OVER);
+        self.instances[picked.place].down_until.store(until.0, Ordering::Relaxed);
+    }
+
+    /// Calls an instance, and another one where the first could not be reached or was lost with the call, until all
+    /// were tried. So a call may be served twice.
+    pub async fn call<T, F>(&self, call: impl Fn(Traced) -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        // One more than there are: the first may have been about to stop.
+        let mut left = self.instances.len();
+        loop {
+            let picked = self.pick();
+            match call(picked.channel.clone()).await {
+                Err(status) if left > 0 && is_lost(&status) => {
+                    self.failed(&picked);
+                    left -= 1;
+                    tokio::time::sleep(rng::jitter(PAUSE)).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+/// Says whether a call failed on its way, and not by an answer: answers of ours have details.
+fn is_lost(status: &Status) -> bool {
+    status.code() == Code::Unavailable && status.details().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn instances_are_called_in_turn_and_one_that_failed_is_passed_over() {
+        let urls = "http://127.0.0.1:1, http://127.0.0.1:2,http://127.0.0.1:3";
+        let endpoints = Endpoints::new(urls, Clock::new()).unwrap();
+        let places = |count: usize| {
+            let mut places: Vec<usize> = (0..count).map(|_| endpoints.pick().place).collect();
+            places.sort_unstable();
+            places
+        };
+        assert_eq!(places(3), [0, 1, 2]);
+        let failed = endpoints.pick();
+        endpoints.failed(&failed);
+        assert!(!places(6).contains(&failed.place));
+        for place in 0..3 {
+            endpoints.failed(&Picked { place, ..failed.clone() });
+        }
+        assert_eq!(places(3), [0, 1, 2], "any is better than none");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_lost_is_tried_elsewhere_and_one_that_was_answered_is_not() {
+        let endpoints = Endpoints::new("http://127.0.0.1:1,http://127.0.0.1:2", Clock::new()).unwrap();
+        let calls = AtomicUsize::new(0);
+        let lost = endpoints.call(async |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(Status::unavailable("connection refused"))
+        });
+        assert_eq!(lost.await.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 3);
+
+        let answered = endpoints.call(async |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(Status::with_details(Code::Unavailable, "the store is away", vec![1].into()))
+        });
+        assert_eq!(answered.await.unwrap_err().message(), "the store is away");
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+}
