@@ -71,6 +71,7 @@ pub const LAYERS: &[Layer] = &[
     layer("rollcall-architecture", &[]),
     layer("rollcall-bench", OUTSIDE_TEST),
     layer("rollcall-conformance", OUTSIDE_TEST),
+    layer("rollcall-faults", OUTSIDE_TEST),
     layer("rollcall-harness", &["rollcall-client", "rollcall-domain", "rollcall-proto", TESTKIT]),
 ];
 

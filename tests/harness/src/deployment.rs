@@ -65,8 +65,28 @@ pub(crate) struct Part {
     /// The service, or `rollcall` for all in one.
     pub(crate) service: &'static str,
     pub(crate) process: Process,
-    /// Where an operator's tools reach it; empty until it serves.
-    pub(crate) ops: String,
+    /// How it was started.
+    program: String,
+    number: usize,
+    profile: &'static str,
+    variables: Vec<(&'static str, String)>,
+    config: String,
+    /// Where it listens, by name.
+    pub(crate) listens: BTreeMap<String, String>,
+}
+
+impl Part {
+    /// Starts the process again that has ended, on the ports that it had, and waits until it serves. Only its
+    /// operator finds it on another.
+    pub(crate) async fn start_again(&mut self, folder: &Path) {
+        let main = if self.service == "gateway" { "client" } else { "grpc" };
+        let section = |address: &str| format!("[{}]\nlisten = \"{address}\"", self.service);
+        let config = self.config.replace(&section("127.0.0.1:0"), &section(&self.listens[main]));
+        let starter = Starter { profile: self.profile, variables: &self.variables, folder, engines: None };
+        let started = starter.spawn(self.service, &self.program, self.number, &config, &[]);
+        let Self { process, listens, .. } = started.listens().await;
+        (self.process, self.listens) = (process, listens);
+    }
 }
 
 /// Starts the processes of one `rollcall`.
@@ -92,10 +112,9 @@ impl Starter<'_> {
             arguments.extend(["--store", store, "--bus", bus]);
         }
         let started = self.spawn("rollcall", "rollcall", 0, config, &arguments);
-        let (part, mut listens) = started.listens().await;
-        let mut take = |name: &str| listens.remove(name).expect("an address of each service");
-        let addresses =
-            Addresses::new(vec![take("client")], take("admin"), take("subscription"), take("notifier"));
+        let part = started.listens().await;
+        let at = |name: &str| part.listens[name].clone();
+        let addresses = Addresses::new(vec![at("client")], at("admin"), at("subscription"), at("notifier"));
         (vec![part], addresses)
     }
 
@@ -110,8 +129,8 @@ impl Starter<'_> {
             .map(|(service, number)| self.service(service, number, ""))
             .collect();
         for started in behind {
-            let (part, listens) = started.listens().await;
-            grpc.entry(part.service).or_insert_with(Vec::new).push(listens["grpc"].clone());
+            let part = started.listens().await;
+            grpc.entry(part.service).or_insert_with(Vec::new).push(part.listens["grpc"].clone());
             parts.push(part);
         }
         let urls = |service: &str| {
@@ -128,8 +147,8 @@ impl Starter<'_> {
             (0..INSTANCES).map(|number| self.service("gateway", number, &config)).collect();
         let mut clients = Vec::new();
         for started in gateways {
-            let (part, mut listens) = started.listens().await;
-            clients.extend(listens.remove("client"));
+            let part = started.listens().await;
+            clients.push(part.listens["client"].clone());
             parts.push(part);
         }
         let first = |service: &str| grpc[service][0].clone();
@@ -140,14 +159,15 @@ impl Starter<'_> {
         let engines = self.engines.expect("a cluster is on servers");
         let bus = engines.nats.url(service);
         let store = engines.redis.url();
-        let mut config = format!("{config}\n[bus]\nurl = \"{bus}\"\n[ops]\nlisten = \"127.0.0.1:0\"\n");
+        let listen = "listen = \"127.0.0.1:0\"\n";
+        let mut config = format!("{config}\n[bus]\nurl = \"{bus}\"\n[ops]\n{listen}");
         if matches!(service, "presence" | "subscription") {
-            config += &format!("[store]\nurl = \"{store}\"\npartitions = 16\n");
+            config = format!("{config}[store]\nurl = \"{store}\"\npartitions = 16\n");
         }
-        if service != "gateway" {
-            config += &format!("[{service}]\nlisten = \"127.0.0.1:0\"\n");
+        if service == "gateway" {
+            config = config.replace("[gateway]\n", &format!("[gateway]\n{listen}"));
         } else {
-            config = config.replace("[gateway]\n", "[gateway]\nlisten = \"127.0.0.1:0\"\n");
+            config = format!("{config}[{service}]\n{listen}");
         }
         self.spawn(service, &format!("rollcall-{service}"), number, &config, &[])
     }
@@ -163,6 +183,8 @@ impl Starter<'_> {
         let config_file = self.folder.join(format!("{service}-{number}.toml"));
         fs::write(&config_file, config).expect("a configuration can be written");
         let file = self.folder.join(format!("{service}-{number}.json"));
+        // What an earlier process of the name left there is not this one's.
+        let _ = fs::remove_file(&file);
         let mut command = Command::new(binary(program));
         command
             .args(["--profile", self.profile])
@@ -173,14 +195,17 @@ impl Starter<'_> {
             .args(arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         let process = Process::spawn(&format!("{service}-{number}"), command, self.folder);
-        Started { part: Part { service, process, ops: String::new() }, file }
+        let (program, config, profile) = (program.to_owned(), config.to_owned(), self.profile);
+        let (variables, listens) = (self.variables.to_vec(), BTreeMap::new());
+        let part = Part { service, process, program, number, profile, variables, config, listens };
+        Started { part, file }
     }
 }
 
 impl Started {
     /// Waits until the process says where it listens.
-    async fn listens(mut self) -> (Part, BTreeMap<String, String>) {
-        let mut addresses: Option<BTreeMap<String, String>> = None;
+    async fn listens(mut self) -> Part {
+        let mut addresses = None;
         let service = self.part.service;
         eventually(&format!("{service} to serve"), async || {
             if let Some(status) = self.part.process.ended() {
@@ -192,8 +217,7 @@ impl Started {
             addresses.is_some()
         })
         .await;
-        let mut addresses = addresses.expect("just read");
-        self.part.ops = addresses.remove("ops").expect("each process tells where");
-        (self.part, addresses)
+        self.part.listens = addresses.expect("just read");
+        self.part
     }
 }

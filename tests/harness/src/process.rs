@@ -65,6 +65,13 @@ impl Process {
         self.child.wait().expect("a child can be reaped");
     }
 
+    /// Asks the process to stop with SIGTERM, and waits until it has.
+    pub async fn terminate(&mut self) {
+        self.signal("-TERM");
+        crate::wait::eventually(&format!("{} to stop", self.name.clone()), async || self.ended().is_some())
+            .await;
+    }
+
     /// Stops the process with SIGSTOP: its connections stay open, and it says nothing.
     pub fn stop(&self) {
         self.signal("-STOP");

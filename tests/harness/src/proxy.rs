@@ -1,5 +1,5 @@
-//! A TCP proxy between a client and the gateway: it loses connections when a test wants it to, and knows when the
-//! client last said something.
+//! A TCP proxy between clients and gateways: it spreads connections over several, loses them when a test wants it
+//! to, and knows when a client last said something.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Forwards connections to one address. Dropping it ends all of them.
+/// Forwards connections to one address, or to those of several in turn. Dropping it ends all of them.
 #[derive(Debug)]
 pub struct Proxy {
     address: String,
@@ -39,11 +39,16 @@ struct Line {
 impl Proxy {
     /// Starts one in front of `target`, given as `host:port`.
     pub async fn start(target: &str) -> Self {
+        Self::over(&[target.to_owned()]).await
+    }
+
+    /// Starts one that gives each connection to the next of the `targets` that takes it.
+    pub async fn over(targets: &[String]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address").to_string();
         let line = watch::Sender::new(Line::default());
         let last_said = LastSaid::default();
-        let accepting = accept(listener, target.to_owned(), line.clone(), Arc::clone(&last_said));
+        let accepting = accept(listener, targets.to_vec(), line.clone(), Arc::clone(&last_said));
         Self { address, line, last_said, accepting: tokio::spawn(accepting) }
     }
 
@@ -88,13 +93,26 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, line: watch::Sender<Line>, last_said: LastSaid) {
+async fn accept(
+    listener: TcpListener,
+    mut targets: Vec<String>,
+    line: watch::Sender<Line>,
+    last_said: LastSaid,
+) {
     while let Ok((client, _)) = listener.accept().await {
         let now = *line.borrow();
         if now.down {
             continue;
         }
-        let Ok(server) = TcpStream::connect(&target).await else { continue };
+        let mut server = None;
+        for _ in 0..targets.len() {
+            targets.rotate_left(1);
+            server = TcpStream::connect(&targets[0]).await.ok();
+            if server.is_some() {
+                break;
+            }
+        }
+        let Some(server) = server else { continue };
         tokio::spawn(forward(client, server, now.cuts, line.subscribe(), Arc::clone(&last_said)));
     }
 }

@@ -133,11 +133,20 @@ impl Rollcall {
         self.parts.iter().map(|part| part.process.output() + &part.process.errors()).collect()
     }
 
-    /// Returns a process by the name of its service and its number from 0.
+    /// Returns a process of a cluster by the name of its service and its number from 0.
     pub fn process(&mut self, service: &str, number: usize) -> &mut Process {
+        &mut self.part(service, number).process
+    }
+
+    /// Starts a process of a cluster again that has ended, where it was, and waits until it serves.
+    pub async fn start_again(&mut self, service: &str, number: usize) {
+        let folder = self.folder.0.clone();
+        self.part(service, number).start_again(&folder).await;
+    }
+
+    fn part(&mut self, service: &str, number: usize) -> &mut Part {
         let mut of_service = self.parts.iter_mut().filter(|part| part.service == service);
-        let part = of_service.nth(number).unwrap_or_else(|| panic!("there is no {service} {number}"));
-        &mut part.process
+        of_service.nth(number).unwrap_or_else(|| panic!("there is no {service} {number}"))
     }
 
     /// Returns the servers of a deployment that has some.
@@ -147,13 +156,13 @@ impl Rollcall {
 
     /// Returns where the tools of an operator reach its processes, each as `host:port`.
     pub fn ops(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().map(|part| part.ops.as_str())
+        self.parts.iter().map(|part| part.listens["ops"].as_str())
     }
 
     /// Reads what its one process has counted and measured so far.
     pub async fn metrics(&self) -> Metrics {
         let [part] = &self.parts[..] else { panic!("it is {} processes, expected one", self.parts.len()) };
-        Metrics::read(&part.ops).await
+        Metrics::read(&part.listens["ops"]).await
     }
 
     /// Creates an app of edition PREMIUM with the *status* switch on.

@@ -4,4 +4,5 @@
 mod calls;
 mod login;
 mod reconnect;
+mod relocate;
 mod server;

@@ -133,6 +133,10 @@ impl Peer {
         self.send(Event::StatusChanged(wire::StatusChanged { statuses })).await;
     }
 
+    pub(crate) async fn drain(&mut self, reconnect_after_ms: u32) {
+        self.send(Event::Draining(wire::Draining { reconnect_after_ms })).await;
+    }
+
     pub(crate) async fn kick(&mut self) {
         self.send(Event::Kicked(wire::Kicked { code: 6208, message: "newer login".to_owned() })).await;
     }

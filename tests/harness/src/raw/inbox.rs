@@ -45,6 +45,8 @@ impl Inbox {
                     }
                 }
                 "statusChanged" => self.take_push(reply::statuses(&body)),
+                // One that does nothing is closed later.
+                "draining" => assert!(body["reconnectAfterMs"].as_u64().is_some(), "{body}"),
                 "kicked" => self.kicked = Some(body["code"].as_i64().expect("a code")),
                 _ => panic!("a frame of unknown kind {kind}: {body}"),
             }

@@ -1,0 +1,97 @@
+//! Tests of the faults that the system survives: a cluster of real processes on real servers, some of which are
+//! killed or stopped while users watch each other.
+//!
+//! The tests lie in `tests/`; each names its claim, and the row of the table of faults in a comment above it. What
+//! they share is in `rollcall-harness`, save for the few words here.
+
+use std::{sync::Arc, time::Duration};
+
+use rollcall_harness::{App, Client, General, Proxy, Recorder, Rollcall, UserStatus, eventually};
+
+/// SPEC A11's lower bounds in the profile `fast`: after a gateway died, and after a drain closed the connection.
+pub const DEAD_AFTER: Duration = Duration::from_secs(4);
+/// See [`DEAD_AFTER`].
+pub const MOVED_AFTER: Duration = Duration::from_secs(5);
+
+/// A user with the SDK, behind a proxy over all gateways.
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The SDK.
+    pub client: Client,
+    /// What its listener heard.
+    pub heard: Arc<Recorder>,
+}
+
+/// Users of one app in a ring: each watches the next.
+pub struct Ring {
+    /// The users.
+    pub users: Vec<User>,
+    // Ends all connections when it goes.
+    _proxy: Proxy,
+}
+
+impl Ring {
+    /// Logs in `count` users, spread over all gateways, each subscribed to the next.
+    pub async fn start(rollcall: &Rollcall, app: &App, count: usize) -> Self {
+        let proxy = Proxy::over(&rollcall.addresses().clients).await;
+        let mut users = Vec::new();
+        for number in 0..count {
+            let name = format!("user{number}");
+            let (client, heard) = app.sdk_at(&proxy.url(), &name, &format!("device{number}")).await;
+            users.push(User { name, client, heard });
+        }
+        let ring = Self { users, _proxy: proxy };
+        for (watcher, target) in ring.edges() {
+            watcher.client.subscribe_user_status(&[&target.name]).await.expect("a subscription");
+        }
+        ring.wait("everybody to be shown ONLINE", |status| status.general == General::Online).await;
+        ring
+    }
+
+    /// Lists who watches whom.
+    pub fn edges(&self) -> impl Iterator<Item = (&User, &User)> {
+        self.users.iter().zip(self.users.iter().cycle().skip(1))
+    }
+
+    /// Has everybody set a custom status. A call that is lost with its connection is made again.
+    pub async fn say(&self, text: &str) {
+        for user in &self.users {
+            eventually("a set to be stored", async || user.client.set_self_status(Some(text)).await.is_ok())
+                .await;
+        }
+    }
+
+    /// Waits until the last status shown of everybody to their watcher satisfies `until`.
+    pub async fn wait(&self, what: &str, until: impl Fn(&UserStatus) -> bool) {
+        for (watcher, target) in self.edges() {
+            eventually(&format!("{what}: {} by {}", target.name, watcher.name), async || {
+                watcher.heard.shown(&target.name).last().is_some_and(&until)
+            })
+            .await;
+        }
+    }
+
+    /// Checks that nobody was ever shown as gone, and that versions only grew.
+    pub fn assert_nobody_left(&self) {
+        for (watcher, target) in self.edges() {
+            let shown = watcher.heard.shown(&target.name);
+            let begun = shown.iter().position(|status| status.general == General::Online).unwrap_or_default();
+            for status in &shown[begun..] {
+                assert_eq!(
+                    status.general,
+                    General::Online,
+                    "{} shown to {}: {shown:?}",
+                    target.name,
+                    watcher.name
+                );
+            }
+            assert!(shown.windows(2).all(|pair| pair[0].version < pair[1].version), "{shown:?}");
+        }
+    }
+}
+
+/// Starts a cluster.
+pub async fn cluster() -> Rollcall {
+    Rollcall::builder().deployment(rollcall_harness::Deployment::Cluster).start().await
+}
