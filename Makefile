@@ -15,7 +15,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install the pinned tools under .tools/ (nothing else is touched)
@@ -29,6 +29,18 @@ run: ## Build and start rollcall with a demo app (PROFILE=fast for scaled durati
 .PHONY: demo
 demo: build ## Play the story of two users in this terminal
 	@python3 scripts/demo.py $(ARGS)
+
+.PHONY: cluster
+cluster: build setup ## Start Redis, NATS and two of each service (PROFILE=fast, ARGS="--instances 3 --foreground")
+	@python3 scripts/cluster.py start $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
+
+.PHONY: cluster-status
+cluster-status: ## Show the processes of the cluster
+	@python3 scripts/cluster.py status $(ARGS)
+
+.PHONY: cluster-stop
+cluster-stop: ## Stop the cluster (ARGS=--wipe also removes its data)
+	@python3 scripts/cluster.py stop $(ARGS)
 
 .PHONY: build
 build: ## Build the binaries
@@ -44,6 +56,7 @@ test: setup ## Run all tests
 	    ROLLCALL_TEST_DEPLOYMENT=$$deployment $(STEP) "test: the claims on another deployment: $$deployment" \
 	        scripts/test --workspace --test conformance || exit; \
 	done
+	@$(STEP) "test: a cluster on this machine" python3 scripts/cluster.py selftest
 
 .PHONY: test-redis
 test-redis: setup ## Run the tests of the store on Debian's Redis too

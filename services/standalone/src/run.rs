@@ -50,7 +50,9 @@ async fn serve(args: Args, config: Config, ops: Ops) -> Result<(), Error> {
     // Before the engines: a process that waits for them lives.
     let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())
         .map_err(node::refused("the operator's endpoint", "ops.listen"))?;
-    let Some(bound) = shutdown.run_until_cancelled(Node::bind(config, &ops)).await else { return Ok(()) };
+    // Boxed: it connects to servers, once.
+    let binding = Box::pin(Node::bind(config, &ops));
+    let Some(bound) = shutdown.run_until_cancelled(binding).await else { return Ok(()) };
     let node = bound?;
     let addresses = node.addresses(server.local_addr());
     node.run(shutdown, started(addresses, args.demo, file)).await

@@ -4,7 +4,13 @@
 //! The tests lie in `tests/`; each names its claim, and the row of the table of faults in a comment above it. What
 //! they share is in `rollcall-harness`, save for the few words here.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use rollcall_harness::{App, Client, General, Proxy, Recorder, Rollcall, UserStatus, eventually};
 
@@ -54,12 +60,18 @@ impl Ring {
         self.users.iter().zip(self.users.iter().cycle().skip(1))
     }
 
-    /// Has everybody set a custom status. A call that is lost with its connection is made again.
-    pub async fn say(&self, text: &str) {
+    /// Has everybody set a custom status, and returns how many calls failed on the way; each is made again.
+    pub async fn say(&self, text: &str) -> usize {
+        let failed = AtomicUsize::new(0);
         for user in &self.users {
-            eventually("a set to be stored", async || user.client.set_self_status(Some(text)).await.is_ok())
-                .await;
+            eventually("a set to be stored", async || {
+                let stored = user.client.set_self_status(Some(text)).await.is_ok();
+                failed.fetch_add(usize::from(!stored), Ordering::Relaxed);
+                stored
+            })
+            .await;
         }
+        failed.into_inner()
     }
 
     /// Waits until the last status shown of everybody to their watcher satisfies `until`.

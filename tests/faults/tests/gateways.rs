@@ -36,12 +36,14 @@ async fn nobody_notices_that_gateways_are_restarted_one_after_the_other() {
     let app = rollcall.app().await;
     let ring = Ring::start(&rollcall, &app, 20).await;
     for number in 0..2 {
-        ring.say(&format!("before {number}")).await;
-        rollcall.process("gateway", number).terminate().await;
-        ring.say(&format!("without {number}")).await;
+        let mut failed = ring.say(&format!("before {number}")).await;
+        let text = format!("while {number} stops");
+        let ((), failures) = tokio::join!(rollcall.process("gateway", number).terminate(), ring.say(&text));
+        failed += failures + ring.say(&format!("without {number}")).await;
         rollcall.start_again("gateway", number).await;
-        ring.say(&format!("after {number}")).await;
         let last = format!("after {number}");
+        failed += ring.say(&last).await;
+        assert_eq!(failed, 0, "calls failed");
         ring.wait("the last text", |status| status.custom == last).await;
     }
     ring.assert_nobody_left();

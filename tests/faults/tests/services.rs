@@ -12,9 +12,13 @@ async fn nobody_is_shown_as_gone_and_no_change_is_lost_when_a_service_is_killed(
     let ring = Ring::start(&rollcall, &app, 20).await;
     for service in SERVICES {
         for number in 0..2 {
-            rollcall.process(service, number).kill();
+            // In the midst of calls.
+            let text = format!("while {service} {number} dies");
+            let kill = async { rollcall.process(service, number).kill() };
+            let (failed, ()) = tokio::join!(ring.say(&text), kill);
+            assert_eq!(failed, 0, "calls failed");
             let text = format!("without {service} {number}");
-            ring.say(&text).await;
+            assert_eq!(ring.say(&text).await, 0, "calls failed");
             ring.wait("the text set meanwhile", |status| status.custom == text).await;
             rollcall.start_again(service, number).await;
         }
@@ -30,9 +34,12 @@ async fn nobody_notices_that_services_are_restarted_one_after_the_other() {
     let ring = Ring::start(&rollcall, &app, 20).await;
     for service in SERVICES {
         for number in 0..2 {
-            rollcall.process(service, number).terminate().await;
+            let text = format!("while {service} {number} stops");
+            let stop = rollcall.process(service, number).terminate();
+            let (failed, ()) = tokio::join!(ring.say(&text), stop);
+            assert_eq!(failed, 0, "calls failed");
             let text = format!("without {service} {number}");
-            ring.say(&text).await;
+            assert_eq!(ring.say(&text).await, 0, "calls failed");
             ring.wait("the text set meanwhile", |status| status.custom == text).await;
             rollcall.start_again(service, number).await;
         }

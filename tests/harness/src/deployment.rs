@@ -160,15 +160,15 @@ impl Starter<'_> {
         let bus = engines.nats.url(service);
         let store = engines.redis.url();
         let listen = "listen = \"127.0.0.1:0\"\n";
-        let mut config = format!("{config}\n[bus]\nurl = \"{bus}\"\n[ops]\n{listen}");
+        let own = match config {
+            "" => format!("[{service}]\n{listen}"),
+            config => config.replace("[gateway]\n", &format!("[gateway]\n{listen}")),
+        };
+        let mut sections = vec![own, format!("[bus]\nurl = \"{bus}\"\n"), format!("[ops]\n{listen}")];
         if matches!(service, "presence" | "subscription") {
-            config = format!("{config}[store]\nurl = \"{store}\"\npartitions = 16\n");
+            sections.push(format!("[store]\nurl = \"{store}\"\npartitions = 16\n"));
         }
-        if service == "gateway" {
-            config = config.replace("[gateway]\n", &format!("[gateway]\n{listen}"));
-        } else {
-            config = format!("{config}[{service}]\n{listen}");
-        }
+        let config = sections.join("\n");
         self.spawn(service, &format!("rollcall-{service}"), number, &config, &[])
     }
 

@@ -71,8 +71,7 @@ impl BusConfig {
 
     /// Opens the bus, with its calls counted in `metrics`. A server that does not answer yet is tried again for 30 s.
     pub async fn open(&self, role: Role, metrics: &Registry) -> Result<Arc<dyn Bus>, Error> {
-        // Boxed: connecting is a large future, and done once.
-        let bus = Box::pin(self.open_engine(role)).await?;
+        let bus = self.open_engine(role).await?;
         let kind = if self.is_memory() { MEMORY } else { "nats" };
         Ok(Arc::new(MeteredBus::new(bus, kind, metrics)))
     }
