@@ -13,6 +13,9 @@ run/ who runs. All listen on 127.0.0.1 alone. With --port-base N (7800 unless to
   N+1     NATS            N+21..N+25  gateways, gRPC health      N+41..N+45  subscription, gRPC
                                                                  N+51..N+55  notifiers, gRPC
 
+For an operator's tools, HTTP with /livez, /readyz and /metrics, N+61..N+65 are of gateways, N+66..N+70 of presence,
+N+71..N+75 of subscription, and N+76..N+80 of notifiers.
+
 Needs the binaries (`make build`) and the servers of Redis and NATS (`make setup`; ROLLCALL_REDIS_SERVER and
 ROLLCALL_NATS_SERVER name others). Exit codes: 0 done, or all is up; 1 failed, or something is down; 2 wrong usage;
 3 `status` found no cluster.
@@ -42,7 +45,10 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 PORT_BASE = 7800
 # Where the ports of each kind begin, above the base.
-OFFSETS = {"redis": 0, "nats": 1, "gateway": 11, "health": 21, "presence": 31, "subscription": 41, "notifier": 51}
+OFFSETS = {
+    "redis": 0, "nats": 1, "gateway": 11, "health": 21, "presence": 31, "subscription": 41, "notifier": 51,
+    "gateway-ops": 61, "presence-ops": 66, "subscription-ops": 71, "notifier-ops": 76,
+}
 MOST_INSTANCES = 5
 # What starts together, from the back to the front; it stops the other way round.
 STAGES = [["redis", "nats"], ["notifier", "subscription", "presence"], ["gateway"]]
@@ -283,7 +289,8 @@ class Plan:
 
     def check_ports(self):
         """Looks whether all ports are free, and tells of all that are not."""
-        kinds = [*(service for stage in STAGES for service in stage), "health"]
+        kinds = [service for stage in STAGES for service in stage]
+        kinds += [kind for kind in OFFSETS if kind not in kinds]
         taken = [(f"{kind}-{number}", self.port(kind, number)) for kind in kinds for number in self.numbers(kind)
                  if not is_free(self.port(kind, number))]
         if not taken:
@@ -345,6 +352,7 @@ class Plan:
             keys[service] |= {behind: self.urls(behind) for behind in ["presence", "subscription", "notifier"]}
         if service in ["presence", "subscription"]:
             keys["store"] = {"url": f"redis://{STORE_USER}:{folder.secret('store')}@{self.address('redis')}"}
+        keys["ops"] = {"listen": self.address(f"{service}-ops", number)}
         folder.secret(service)
         keys["bus"] = {
             "url": f"nats://{self.address('nats')}",

@@ -49,6 +49,11 @@ macro_rules! codes {
                 self as i32
             }
 
+            /// Returns the number as text, for the labels of metrics.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$name => stringify!($number),)* }
+            }
+
             /// Returns the gRPC code that goes with it.
             pub fn grpc(self) -> Grpc {
                 match self { $(Self::$name => Grpc::$grpc,)* }

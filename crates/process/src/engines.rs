@@ -1,6 +1,7 @@
 //! The engines behind the ports, chosen by URL.
 
 mod bus;
+mod metered;
 mod secret;
 mod store;
 

@@ -10,6 +10,7 @@ use std::{
 use clap::{Args as _, Command, FromArgMatches as _};
 use rollcall_runtime::{
     config::{self, Profile, Validate},
+    ops::{self, Ops},
     shutdown::{self, CancellationToken},
     telemetry,
 };
@@ -25,6 +26,9 @@ pub trait Settings: Serialize + DeserializeOwned + Validate + Send {
 
     /// Returns how the process logs.
     fn log(&self) -> &telemetry::Config;
+
+    /// Returns where the process answers its operator's tools.
+    fn ops(&self) -> &ops::Config;
 }
 
 /// A service as a process of its own.
@@ -36,8 +40,8 @@ pub trait Process: Sized {
     /// What an operator may choose.
     type Config: Settings;
 
-    /// Opens the engines and listens.
-    fn bind(config: Self::Config) -> impl Future<Output = Result<Self, BoxError>>;
+    /// Opens the engines and listens; what it tells its operator goes into `ops`.
+    fn bind(config: Self::Config, ops: &Ops) -> impl Future<Output = Result<Self, BoxError>>;
 
     /// Returns where the process listens, by name.
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr>;
@@ -68,15 +72,25 @@ async fn run<P: Process>(args: &Args) -> Result<(), Error> {
     if args.print_config {
         return print(&config::to_toml(&config)?);
     }
-    telemetry::init(config.log())?;
+    let ops = Ops::default();
+    let telemetry = telemetry::init(config.log(), P::NAME, &ops.metrics)?;
+    let ended = serve::<P>(args, config, ops).await;
+    telemetry.close().await;
+    ended
+}
+
+async fn serve<P: Process>(args: &Args, config: P::Config, ops: Ops) -> Result<(), Error> {
     let shutdown = shutdown::on_signal()?;
     if let Some(path) = &args.addresses_file {
         addresses::remove_stale(path)?;
     }
     let failed = |source| Error::Service { service: P::NAME, source };
-    let Some(bound) = shutdown.run_until_cancelled(P::bind(config)).await else { return Ok(()) };
+    // Before the engines: a process that waits for them lives.
+    let server = ops::Server::start(config.ops(), ops.clone(), shutdown.clone())?;
+    let Some(bound) = shutdown.run_until_cancelled(P::bind(config, &ops)).await else { return Ok(()) };
     let process = bound.map_err(failed)?;
-    let addresses = process.addresses();
+    let mut addresses = process.addresses();
+    addresses.insert("ops", server.local_addr());
     for (name, address) in &addresses {
         info!(name, %address, "listening");
     }

@@ -30,6 +30,13 @@ impl TraceParent {
         request
     }
 
+    /// Says whether the trace is sampled: whoever follows it makes spans.
+    pub fn is_sampled(&self) -> bool {
+        // The last of the two digits of flags holds the lowest four.
+        let flags = self.0.as_deref().and_then(|text| text.bytes().last());
+        flags.is_some_and(|digit| char::from(digit).to_digit(16).is_some_and(|flags| flags & 1 == 1))
+    }
+
     /// Returns the text; empty means none.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
@@ -60,6 +67,13 @@ mod tests {
     fn a_well_formed_traceparent_survives_grpc() {
         let request = TraceParent::parse(GOOD).request(());
         assert_eq!(TraceParent::from_metadata(request.metadata()).as_str(), GOOD);
+    }
+
+    #[test]
+    fn a_trace_is_sampled_by_its_lowest_flag() {
+        let sampled = |flags: &str| TraceParent::parse(&format!("{}{flags}", &GOOD[..53])).is_sampled();
+        assert!(sampled("01") && sampled("ff"));
+        assert!(!sampled("00") && !sampled("02") && !TraceParent::default().is_sampled());
     }
 
     #[test]

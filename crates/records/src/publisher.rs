@@ -3,13 +3,7 @@
 //! The outbox is the truth: an entry that is not published from here (the queue was full, the bus failed, the
 //! process ended) stays in it, and the [`Relay`](crate::Relay) of any process publishes it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use rollcall_bus::{Bus, Message, Subject};
@@ -18,6 +12,8 @@ use rollcall_store::{Partition, Store, port::Entry};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use crate::counts::OutboxCounts;
 
 /// Entries that wait to be published: about a quarter of a second of the commits that one store takes, and some
 /// megabytes. Beyond it entries are left to the relay.
@@ -29,13 +25,13 @@ const BATCH: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Publisher {
     queue: mpsc::Sender<Pending>,
-    left: Arc<AtomicU64>,
+    counts: Arc<OutboxCounts>,
 }
 
 /// The part of a publisher that does the work.
 pub struct Publishing {
     queue: mpsc::Receiver<Pending>,
-    left: Arc<AtomicU64>,
+    counts: Arc<OutboxCounts>,
     outlet: Outlet,
 }
 
@@ -66,15 +62,20 @@ impl Publisher {
     /// Makes a publisher and its work, which must be run.
     pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>) -> (Self, Publishing) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let left = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(OutboxCounts::default());
         let outlet = Outlet { store, bus };
-        (Self { queue: sender, left: Arc::clone(&left) }, Publishing { queue: receiver, left, outlet })
+        (Self { queue: sender, counts: Arc::clone(&counts) }, Publishing { queue: receiver, counts, outlet })
+    }
+
+    /// Returns what became of the entries, for as long as the process runs.
+    pub fn counts(&self) -> Arc<OutboxCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// Queues an entry, or leaves it to the relay if the queue is full. Never waits.
     pub(crate) fn offer(&self, entry: Entry, trace: TraceParent) {
         if self.queue.try_send(Pending { entry, trace }).is_err() {
-            self.left.fetch_add(1, Ordering::Relaxed);
+            self.counts.add_left(1);
         }
     }
 }
@@ -84,6 +85,7 @@ impl Publishing {
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut open = true;
+        let mut told = 0;
         loop {
             tokio::select! {
                 biased;
@@ -95,9 +97,10 @@ impl Publishing {
                 received = self.queue.recv_many(&mut batch, BATCH) => if received == 0 { return },
             }
             self.publish(batch.drain(..)).await;
-            let left = self.left.swap(0, Ordering::Relaxed);
-            if left > 0 {
-                warn!(left, "left outbox entries to the relay");
+            let left = self.counts.left();
+            if left > told {
+                warn!(left = left - told, "left outbox entries to the relay");
+                told = left;
             }
         }
     }
@@ -112,8 +115,9 @@ impl Publishing {
             // Calls that committed one after the other may have been offered in another order.
             entries.sort_unstable_by_key(|pending| pending.entry.sequence);
             let (published, failure) = self.outlet.publish(partition, &entries).await;
+            self.counts.add_published(published);
             if let Some(error) = failure {
-                self.left.fetch_add((entries.len() - published) as u64, Ordering::Relaxed);
+                self.counts.add_left(entries.len() - published);
                 warn!(partition = partition.0, %error, "could not publish");
             }
         });

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    counts::OutboxCounts,
     event,
     publisher::{Failure, Outlet, Pending},
 };
@@ -30,12 +31,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Relay {
     outlet: Outlet,
     after: Duration,
+    counts: Arc<OutboxCounts>,
 }
 
 impl Relay {
-    /// Makes a relay of entries that are older than `after`; younger ones are still their publisher's.
-    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, after: Duration) -> Self {
-        Self { outlet: Outlet { store, bus }, after }
+    /// Makes a relay of entries that are older than `after`; younger ones are still their publisher's. What it
+    /// publishes is counted in `counts`.
+    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, after: Duration, counts: Arc<OutboxCounts>) -> Self {
+        Self { outlet: Outlet { store, bus }, after, counts }
     }
 
     /// Looks at every outbox each `after`, until `shutdown`. After a failure it pauses twice as long each time.
@@ -50,6 +53,7 @@ impl Relay {
                 () = shutdown.cancelled() => return,
                 passed = self.pass() => passed,
             };
+            self.counts.add_relayed(published);
             if published > 0 {
                 info!(published, "published what was left in the outbox");
             }

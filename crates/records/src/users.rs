@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rollcall_domain::{
     code::Refusal,
-    id::{AppId, UserId},
+    id::{AppId, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
-    user::{self, Change, Decision, UserState},
+    user::{self, Change, Decision, EndReason, UserState},
 };
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
@@ -42,6 +42,8 @@ pub struct Applied {
     pub record_version: RecordVersion,
     /// What was changed and told; `None` when nothing, or bookkeeping only.
     pub changed: Option<Change>,
+    /// The sessions that were ended by a decision of ours, with the reason.
+    pub ended: Vec<(SessionId, EndReason)>,
 }
 
 impl Users {
@@ -78,11 +80,12 @@ impl Users {
         let key = Key::User(app, *user);
         let decide = |record: Option<Record>, now| {
             let state = decode(record)?;
-            let Some(decision) = decide(&state, now)? else { return Ok(((state, None), None)) };
+            let Some(decision) = decide(&state, now)? else { return Ok(((state, None, Vec::new()), None)) };
             let plan = plan(app, user, trace, guards, &decision);
-            Ok(((decision.state, decision.change), Some(plan)))
+            Ok(((decision.state, decision.change, decision.ended), Some(plan)))
         };
-        let ((mut state, changed), seen, done) = commit::commit(&*self.store, key, not_after, decide).await?;
+        let ((mut state, changed, ended), seen, done) =
+            commit::commit(&*self.store, key, not_after, decide).await?;
         let (record_version, status_version) = match done {
             Done::Guarded => return Ok(None),
             Done::Kept => (seen.record, seen.status),
@@ -94,7 +97,7 @@ impl Users {
             }
         };
         codec::user::resolve(&mut state, record_version);
-        Ok(Some(Applied { state, status_version, record_version, changed }))
+        Ok(Some(Applied { state, status_version, record_version, changed, ended }))
     }
 
     /// Reads the statuses of users, in their order. A record that cannot be read fails its own place only.

@@ -48,6 +48,24 @@ impl Default for Clock {
     }
 }
 
+/// Measures how long something takes, more finely than [`Monotonic`] does.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins to measure.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock adapter")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Returns the time since the start.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock adapter")]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// Milliseconds since an arbitrary start, which is the same for the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Monotonic(pub u64);

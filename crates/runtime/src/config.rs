@@ -103,6 +103,12 @@ pub fn to_toml(config: &impl Serialize) -> Result<String, Error> {
     toml::to_string(config).map_err(Error::Print)
 }
 
+/// Reads a variable whose name another standard gives, as OpenTelemetry does; `None` if it is not set or empty.
+#[expect(clippy::disallowed_methods, reason = "this is the configuration")]
+pub(crate) fn foreign_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn read(file: Option<&Path>) -> Result<Option<(&Path, String)>, Error> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     match std::fs::read_to_string(path) {

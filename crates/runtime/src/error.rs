@@ -44,6 +44,9 @@ pub enum Error {
     /// Logging was set up before in this process.
     #[error("logs are set up already, expected once in a process")]
     Subscriber(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Traces cannot be exported as the environment says.
+    #[error("traces cannot be exported as the variables OTEL_* say")]
+    Traces(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Signals cannot be listened to.
     #[error("cannot listen to signals")]
     Signal(#[source] std::io::Error),

@@ -5,6 +5,7 @@
 
 mod connection;
 mod endpoints;
+mod traced;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,9 +22,10 @@ use tonic_health::{
 };
 use tracing::{debug, warn};
 
-use crate::error::Error;
+use crate::{error::Error, trace};
 use connection::Connection;
 pub use endpoints::{Endpoints, Picked};
+pub use traced::Traced;
 
 /// The greatest number of calls open at once on one connection; further ones wait with the caller.
 const MAX_STREAMS: u32 = 1_024;
@@ -90,6 +92,7 @@ pub async fn serve(
     let cut = CancellationToken::new();
     // Whatever way this function ends, no connection outlives it.
     let _cut_at_end = cut.clone().drop_guard();
+    let routes = if trace::is_on() { traced::layer(routes) } else { routes };
     let incoming = listener.incoming.then(|accepted| accept(accepted, cut.clone()));
     let serving = server().add_routes(routes).add_service(health_service).serve_with_incoming_shutdown(
         incoming,

@@ -1,5 +1,5 @@
-//! What every process needs: clock, randomness, configuration, logs, gRPC set-up with health, shutdown,
-//! supervision.
+//! What every process needs: clock, randomness, configuration, logs, gRPC set-up with health, metrics, the
+//! endpoint for an operator's tools, shutdown, supervision.
 //!
 //! Each has one owner here, so that a service neither reads time, environment and entropy by itself nor opens a
 //! server without limits. Start with [`config::load`] and [`grpc::serve`].
@@ -8,10 +8,13 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod grpc;
+pub mod metrics;
+pub mod ops;
 pub mod rng;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;
+pub mod trace;
 
 pub use clock::{Clock, Monotonic};
 pub use error::Error;

@@ -1,11 +1,21 @@
-//! Logs: structured, to standard error, so that standard output stays the program's own.
+//! Logs: structured, to standard error, so that standard output stays the program's own. Traces: to a collector, if
+//! the environment names one. Start with [`init`].
+
+mod export;
 
 use std::io::IsTerminal as _;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry as Spans,
+    filter::{FilterExt as _, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
-use crate::{config::Validate, error::Error};
+use self::export::Export;
+use crate::{config::Validate, error::Error, metrics::Registry, trace::TARGET};
 
 /// How a process logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +49,47 @@ impl Validate for Config {
     }
 }
 
-/// Begins to log. Once in a process.
-pub fn init(config: &Config) -> Result<(), Error> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.filter)?)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+/// What [`init`] has begun.
+#[derive(Debug)]
+#[must_use = "the last spans are sent by `close`"]
+pub struct Telemetry(Option<Export>);
+
+impl Telemetry {
+    /// Sends the last spans, for 3 s at most.
+    pub async fn close(self) {
+        if let Some(export) = self.0 {
+            // It panics as little as it fails: then there is nobody left to tell.
+            let _ = tokio::task::spawn_blocking(move || export.close()).await;
+        }
     }
-    .map_err(Error::Subscriber)
+}
+
+/// Begins to log, and to trace if the environment names a collector. Once in a process, which is called `process`
+/// in its traces.
+pub fn init(config: &Config, process: &'static str, metrics: &Registry) -> Result<Telemetry, Error> {
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = match config.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    // Spans of traces are no business of the log; without a collector nobody wants them, and none is made.
+    let to_log = filter(&config.filter)?.and(filter_fn(|of| of.target() != TARGET));
+    let export = Export::open(process, metrics)?;
+    let spans = export.as_ref().map(|export| {
+        tracing_opentelemetry::layer()
+            .with_tracer(export.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_level(false)
+            .with_context_activation(false)
+            .with_target(false)
+            .with_filter(filter_fn(|of| of.target() == TARGET))
+            .boxed()
+    });
+    let layers: Vec<_> = [lines.with_filter(to_log).boxed()].into_iter().chain(spans).collect();
+    Spans::default().with(layers).try_init().map_err(|error| Error::Subscriber(Box::new(error)))?;
+    Ok(Telemetry(export))
 }
 
 fn filter(text: &str) -> Result<EnvFilter, Error> {

@@ -24,8 +24,8 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
-use rollcall_runtime::grpc::Endpoints;
-use tonic::{Response, transport::Channel};
+use rollcall_runtime::grpc::{Endpoints, Traced};
+use tonic::Response;
 
 use crate::hub::UserKey;
 
@@ -52,7 +52,7 @@ impl Backend {
         &self,
         trace: &TraceParent,
         message: M,
-        call: impl Fn(PresenceServiceClient<Channel>, tonic::Request<M>) -> F,
+        call: impl Fn(PresenceServiceClient<Traced>, tonic::Request<M>) -> F,
     ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<Response<T>, tonic::Status>>,
@@ -66,7 +66,7 @@ impl Backend {
         &self,
         trace: &TraceParent,
         message: M,
-        call: impl Fn(SubscriptionServiceClient<Channel>, tonic::Request<M>) -> F,
+        call: impl Fn(SubscriptionServiceClient<Traced>, tonic::Request<M>) -> F,
     ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<Response<T>, tonic::Status>>,

@@ -33,6 +33,7 @@ use crate::{
     Gateway,
     codec::{self, Codec},
     hub::SessionHandle,
+    metrics::Sent,
 };
 
 /// The greatest length of a frame before login, in bytes.
@@ -212,6 +213,7 @@ impl Connection {
     fn next_message(&mut self) -> Option<Message> {
         if let Some(reply) = self.replies.pop_front() {
             self.unanswered = self.unanswered.saturating_sub(1);
+            self.gateway.metrics.sent(Sent::Reply);
             return Some(reply);
         }
         if !self.owed || self.running == Running::List {
@@ -224,6 +226,9 @@ impl Connection {
         let hold_own = self.running == Running::Own;
         let message = self.gateway.hub.take_output(&self.handle, hold_own);
         self.owed = message.is_some();
+        if self.owed {
+            self.gateway.metrics.sent(Sent::Push);
+        }
         message
     }
 
@@ -232,6 +237,7 @@ impl Connection {
         match self.codec.decode(message) {
             Ok(None) => {}
             Ok(Some(frame)) => {
+                self.gateway.metrics.frames_received.inc();
                 self.unanswered += 1;
                 self.on_frame(frame);
             }

@@ -27,6 +27,7 @@ use crate::{
     Gateway,
     codec::Codec,
     connection::{self, FRAME_MAX},
+    metrics::Refused,
 };
 
 /// How long the headers of a request may take.
@@ -104,7 +105,8 @@ async fn ready(State(edge): State<Edge>) -> Response {
 
 async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     if !origin_is_allowed(&headers, &edge.gateway.config.allowed_origins) {
-        return refuse(
+        return edge.refuse(
+            Refused::Origin,
             StatusCode::FORBIDDEN,
             "the origin is not allowed, expected the gateway's own host or one of gateway.allowed_origins",
         );
@@ -118,34 +120,43 @@ async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocke
         .protocols([SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF]);
     let protocol = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
     let Some(codec) = protocol.and_then(Codec::of_subprotocol) else {
-        return refuse(
+        return edge.refuse(
+            Refused::Subprotocol,
             StatusCode::BAD_REQUEST,
             "no known WebSocket subprotocol was offered, expected rollcall.v1.json or rollcall.v1.protobuf",
         );
     };
     if !edge.gateway.is_ready() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is not ready, try again");
+        let message = "the gateway is not ready, try again";
+        return edge.refuse(Refused::NotReady, StatusCode::SERVICE_UNAVAILABLE, message);
     }
-    let Some(slot) = edge.admit() else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is full, try again with back-off");
+    let slot = match edge.admit() {
+        Ok(slot) => slot,
+        Err(why) => {
+            let message = "the gateway is full, try again with back-off";
+            return edge.refuse(why, StatusCode::SERVICE_UNAVAILABLE, message);
+        }
     };
     let gateway = Arc::clone(&edge.gateway);
+    let open = gateway.metrics.open();
     upgrade.on_upgrade(move |socket| async move {
+        let _open = open;
         connection::serve(gateway, socket, codec).await;
         drop(slot);
     })
 }
 
 impl Edge {
-    fn admit(&self) -> Option<OwnedSemaphorePermit> {
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Refused> {
         let now = self.gateway.clock.monotonic();
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        self.admission.lock().take(now).then_some(slot)
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refused::Full)?;
+        if self.admission.lock().take(now) { Ok(slot) } else { Err(Refused::Rate) }
     }
-}
 
-fn refuse(status: StatusCode, message: &'static str) -> Response {
-    (status, format!("{message}\n")).into_response()
+    fn refuse(&self, why: Refused, status: StatusCode, message: &'static str) -> Response {
+        self.gateway.metrics.refused(why);
+        (status, format!("{message}\n")).into_response()
+    }
 }
 
 /// Says whether a browser page may connect. Programs send no origin; a page may come from our own host, or

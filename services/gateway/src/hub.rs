@@ -174,6 +174,18 @@ struct State {
     ended: VecDeque<EndedConnection>,
     next_counter: u64,
     era: Era,
+    tally: Tally,
+}
+
+/// What has happened since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    /// Statuses that were newer than the one shown.
+    pub(crate) applied: u64,
+    /// Statuses that were not.
+    pub(crate) stale: u64,
+    /// Sessions ended because their clients were silent.
+    pub(crate) silent: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -206,6 +218,7 @@ impl Hub {
                 ended: VecDeque::new(),
                 next_counter: 1,
                 era: Era::default(),
+                tally: Tally::default(),
             }),
             expiry,
             interest: Interest::default(),
@@ -338,6 +351,7 @@ impl Hub {
                 continue;
             }
             session.handle.order_close(CloseCode::HeartbeatTimeout);
+            state.tally.silent += 1;
             self.queue_ended(&mut state, slot, EndReason::Timeout);
         }
     }
@@ -351,6 +365,16 @@ impl Hub {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.sessions.len() - state.free_sessions.len(), state.index.len())
+    }
+
+    /// Returns how many pairs of a user and one it watches there are.
+    pub(crate) fn edges(&self) -> usize {
+        self.state.lock().index.edges()
+    }
+
+    /// Returns what has happened since the start.
+    pub(crate) fn tally(&self) -> Tally {
+        self.state.lock().tally
     }
 
     /// Tells presence that a session whose login may have been stored has no connection.

@@ -18,15 +18,17 @@ mod error;
 mod hub;
 mod interest;
 mod link;
+mod metrics;
 mod process;
 mod reports;
 mod service;
+mod trace;
 
 use std::sync::Arc;
 
 use rollcall_runtime::clock::Clock;
 
-use self::{backend::Backend, boot::Registration, hub::Hub};
+use self::{backend::Backend, boot::Registration, hub::Hub, metrics::Metrics};
 pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
 
 /// What the parts of a gateway share.
@@ -36,12 +38,13 @@ struct Gateway {
     clock: Clock,
     hub: Hub,
     backend: Backend,
+    metrics: Metrics,
     registration: Registration,
 }
 
 impl Gateway {
-    fn new(config: Config, clock: Clock, backend: Backend) -> Arc<Self> {
+    fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
         let hub = Hub::new(config.expiry, service::TICK, clock.monotonic());
-        Arc::new(Self { config, clock, hub, backend, registration: Registration::default() })
+        Arc::new(Self { config, clock, hub, backend, metrics, registration: Registration::default() })
     }
 }

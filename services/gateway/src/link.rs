@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 use rollcall_proto::notifier::v1::{
     AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient,
 };
-use rollcall_runtime::{grpc::Endpoints, rng};
+use rollcall_runtime::{
+    grpc::{Endpoints, Traced},
+    rng,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming, transport::Channel};
+use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
 use crate::{Gateway, hub::UserKey, interest::Batch};
@@ -48,7 +51,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, notifiers: Endpoints, shutdown: C
 
 async fn stream(
     gateway: &Arc<Gateway>,
-    channel: Channel,
+    channel: Traced,
     first: bool,
     wait: &mut Duration,
 ) -> Result<(), Status> {
@@ -83,6 +86,7 @@ async fn changes(
 ) -> Result<(), Status> {
     let mut read_again = !first;
     while let Some(message) = down.message().await? {
+        gateway.metrics.changes.inc_by(message.changes.len() as u64);
         for change in &message.changes {
             if let Some(key) = gateway.hub.apply_change(change, gateway.boot()) {
                 // Its receiver is for logins that wait.

@@ -9,6 +9,7 @@ use rollcall_process::{
 use rollcall_runtime::{
     Clock,
     config::{Profile, Validate, faults_of},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     telemetry,
 };
@@ -27,6 +28,8 @@ pub struct ProcessConfig {
     pub gateway: Config,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools. `127.0.0.1:9700` by default.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -35,8 +38,8 @@ impl Settings for ProcessConfig {
     fn profile(profile: Profile) -> Self {
         Self {
             gateway: Config::profile(profile),
-
             bus: BusConfig::of_a_service(),
+            ops: ops::Config::on_port(9700),
             log: telemetry::Config::default(),
         }
     }
@@ -44,12 +47,17 @@ impl Settings for ProcessConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
     }
+
+    fn ops(&self) -> &ops::Config {
+        &self.ops
+    }
 }
 
 impl Validate for ProcessConfig {
     fn faults(&self) -> Vec<String> {
         faults_of("gateway", &self.gateway)
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .collect()
     }
@@ -60,9 +68,9 @@ impl Process for Service {
     const ABOUT: &'static str = "Gateway of Rollcall: client connections, watchers, last shown statuses";
     type Config = ProcessConfig;
 
-    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
-        let bus = config.bus.open(ROLE).await?;
-        Ok(Self::bind(config.gateway, bus, Clock::new())?)
+    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
+        Ok(Self::bind(config.gateway, bus, Clock::new(), ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use crate::{
     Gateway,
     hub::{Report, UserKey, close_code},
+    metrics::Reported,
 };
 
 /// The pause between reports of ends that follow one another: they gather in it.
@@ -72,16 +73,24 @@ async fn ask(gateway: &Gateway, bus: &dyn Bus, report: &Report) -> Option<Report
     };
     let limit = gateway.config.report_timeout;
     match bus.request(message, limit).await.map(ReportResponse::decode) {
-        Ok(Ok(reply)) => return Some(reply),
+        Ok(Ok(reply)) => {
+            gateway.metrics.reported(Reported::Answered);
+            return Some(reply);
+        }
         Ok(Err(error)) => warn!(%error, "the answer to a report cannot be read"),
         Err(error) => debug!(%error, "the bus did not answer a report, sending it past the bus"),
     }
-    let reply = gateway.backend.report(report.request.clone(), limit).await;
-    reply
-        .inspect_err(|refusal| {
+    match gateway.backend.report(report.request.clone(), limit).await {
+        Ok(reply) => {
+            gateway.metrics.reported(Reported::AnsweredPastBus);
+            Some(reply)
+        }
+        Err(refusal) => {
+            gateway.metrics.reported(Reported::Unanswered);
             warn!(code = %refusal.code, reason = %refusal.message, "a report was not answered, repeating it");
-        })
-        .ok()
+            None
+        }
+    }
 }
 
 fn apply(gateway: &Gateway, reply: &ReportResponse) {

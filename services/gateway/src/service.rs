@@ -7,13 +7,14 @@ use rollcall_proto::close::CloseCode;
 use rollcall_runtime::{
     clock::Clock,
     grpc::{self, Endpoints, Listener},
+    ops::{self, Ops},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::{info, warn};
 
-use crate::{Config, Error, Gateway, backend::Backend, edge, link, reports};
+use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports};
 
 /// How often silent clients are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -30,11 +31,12 @@ pub struct Service {
     address: SocketAddr,
     health: Listener,
     notifiers: Endpoints,
+    ready: ops::Part,
 }
 
 impl Service {
     /// Listens on the configured addresses. Must be called within the runtime.
-    pub fn bind(config: Config, bus: Arc<dyn Bus>, clock: Clock) -> Result<Self, Error> {
+    pub fn bind(config: Config, bus: Arc<dyn Bus>, clock: Clock, ops: &Ops) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.listen, source };
         let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -45,8 +47,10 @@ impl Service {
         let notifiers = endpoints(&config.notifier)?;
         let (presence, subscription) = (endpoints(&config.presence)?, endpoints(&config.subscription)?);
         let backend = Backend::new(presence, subscription, config.call_timeout);
-        let gateway = Gateway::new(config, clock, backend);
-        Ok(Self { gateway, bus, listener, address, health, notifiers })
+        let ready = ops.readiness.part("gateway");
+        let gateway = Gateway::new(config, clock, backend, Metrics::new(&ops.metrics));
+        Metrics::show(&ops.metrics, &gateway);
+        Ok(Self { gateway, bus, listener, address, health, notifiers, ready })
     }
 
     /// Returns the address that clients connect to.
@@ -61,10 +65,12 @@ impl Service {
 
     /// Serves until `shutdown`; then clients are told to reconnect elsewhere, and presence that they left.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { gateway, bus, listener, health, notifiers, address } = self;
+        let Self { gateway, bus, listener, health, notifiers, address, ready } = self;
+        ready.not_ready("not registered with presence");
         if !gateway.register(&shutdown).await {
             return Ok(());
         }
+        ready.ready();
         info!(%address, "serving clients");
         // The edge stops first; the rest goes on until its clients have left.
         let rest = CancellationToken::new();

@@ -8,7 +8,10 @@ use rollcall_domain::{code::Refusal, status::RecordVersion};
 use rollcall_proto::{
     convert,
     event::v1::{Change, ChangeKind},
+    trace::TraceParent,
 };
+use rollcall_runtime::trace;
+use tracing::Span;
 
 use crate::{interest::User, slots::Kind};
 
@@ -57,6 +60,14 @@ impl Event {
         };
         let user = User { app: convert::app_id(change.app_id)?, user: convert::user_id(&change.user_id)? };
         Ok(Self { user, kind, version: RecordVersion(change.record_version), change: Arc::new(change) })
+    }
+
+    /// Lets the gateways go on below a span, if there is one. For an event that is not shared yet.
+    pub(crate) fn follow(&mut self, span: &Span) {
+        if !span.is_disabled() {
+            let passed = trace::passed_on(span, &TraceParent::default());
+            passed.as_str().clone_into(&mut Arc::make_mut(&mut self.change).traceparent);
+        }
     }
 }
 

@@ -41,6 +41,11 @@ impl Interest {
         self.streams.get(user).map_or(&[], Vec::as_slice)
     }
 
+    /// Counts the users, and the pairs of a stream and a user.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.streams.len(), self.users.values().map(HashSet::len).sum())
+    }
+
     /// Adds users to a stream's interest. Those added before the limit was met stay.
     pub(crate) fn add(&mut self, stream: StreamId, users: &[User]) -> Result<(), TooManyUsers> {
         let held = self.users.entry(stream).or_default();

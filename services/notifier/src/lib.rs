@@ -10,6 +10,7 @@ mod event;
 mod grpc;
 mod interest;
 mod mailbox;
+mod metrics;
 mod process;
 mod router;
 mod service;

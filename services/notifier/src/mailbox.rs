@@ -38,6 +38,11 @@ impl Mailbox {
         self.filled.notify_one();
     }
 
+    /// Counts the changes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.content.lock().slots.len()
+    }
+
     /// Empties the slots of users.
     pub(crate) fn remove(&self, users: &[User]) {
         let mut content = self.content.lock();

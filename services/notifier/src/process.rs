@@ -8,6 +8,7 @@ use rollcall_process::{
 };
 use rollcall_runtime::{
     config::{Profile, Validate, faults_of},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     telemetry,
 };
@@ -26,6 +27,8 @@ pub struct ProcessConfig {
     pub notifier: Config,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools. `127.0.0.1:9703` by default.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -34,8 +37,8 @@ impl Settings for ProcessConfig {
     fn profile(profile: Profile) -> Self {
         Self {
             notifier: Config::profile(profile),
-
             bus: BusConfig::of_a_service(),
+            ops: ops::Config::on_port(9703),
             log: telemetry::Config::default(),
         }
     }
@@ -43,12 +46,17 @@ impl Settings for ProcessConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
     }
+
+    fn ops(&self) -> &ops::Config {
+        &self.ops
+    }
 }
 
 impl Validate for ProcessConfig {
     fn faults(&self) -> Vec<String> {
         faults_of("notifier", &self.notifier)
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .collect()
     }
@@ -60,9 +68,9 @@ impl Process for Service {
         "Notifier of Rollcall: brings changes to the gateways that have interest in them";
     type Config = ProcessConfig;
 
-    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
-        let bus = config.bus.open(ROLE).await?;
-        Ok(Self::bind(&config.notifier, bus)?)
+    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
+        Ok(Self::bind(&config.notifier, bus, ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

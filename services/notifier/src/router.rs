@@ -29,6 +29,17 @@ pub(crate) struct Router {
     limit: usize,
 }
 
+/// What a router holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Streams of gateways.
+    pub(crate) streams: usize,
+    /// Users in the interest of at least one.
+    pub(crate) users: usize,
+    /// Pairs of a stream and a user in its interest.
+    pub(crate) interest: usize,
+}
+
 #[derive(Debug)]
 struct Index {
     interest: Interest,
@@ -119,6 +130,18 @@ impl Router {
         let index = self.index.lock();
         let streams = index.interest.of(&event.user).iter();
         streams.filter_map(|stream| index.mailboxes.get(stream)).map(|mailbox| mailbox.put(event)).count()
+    }
+
+    /// Returns what the router holds.
+    pub(crate) fn load(&self) -> Load {
+        let index = self.index.lock();
+        let (users, interest) = index.interest.size();
+        Load { streams: index.mailboxes.len(), users, interest }
+    }
+
+    /// Counts the changes that wait for gateways.
+    pub(crate) fn waiting(&self) -> usize {
+        self.index.lock().mailboxes.values().map(|mailbox| mailbox.waiting()).sum()
     }
 
     fn remove(&self, stream: StreamId, users: &[User]) {

@@ -6,18 +6,21 @@ use rollcall_bus::{Bus, Message, Subscription};
 use rollcall_proto::notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME};
 use rollcall_runtime::{
     grpc::{self, Listener},
+    ops::{self, Ops},
     rng,
     shutdown::CancellationToken,
     supervise::Supervisor,
+    trace,
 };
 use tonic::service::Routes;
-use tracing::{debug, info, warn};
+use tracing::{debug, field::Empty, info, info_span, warn};
 
 use crate::{
     config::Config,
     error::{Error, StreamEnd},
     event::Event,
     grpc::Grpc,
+    metrics::Metrics,
     router::{INTEREST_LIMIT, Router},
 };
 
@@ -30,12 +33,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Service {
     listener: Listener,
     bus: Arc<dyn Bus>,
+    ready: ops::Part,
+    router: Arc<Router>,
+    metrics: Metrics,
 }
 
 impl Service {
     /// Listens on the configured address.
-    pub fn bind(config: &Config, bus: Arc<dyn Bus>) -> Result<Self, Error> {
-        Ok(Self { listener: Listener::bind(config.listen)?, bus })
+    pub fn bind(config: &Config, bus: Arc<dyn Bus>, ops: &Ops) -> Result<Self, Error> {
+        let ready = ops.readiness.part("notifier");
+        let listener = Listener::bind(config.listen)?;
+        let router = Arc::new(Router::new(INTEREST_LIMIT));
+        let metrics = Metrics::new(&ops.metrics, &router);
+        Ok(Self { listener, bus, ready, router, metrics })
     }
 
     /// Returns the address, with the port that was taken.
@@ -48,8 +58,9 @@ impl Service {
     /// Gateways can attach while the bus is heard. Whenever its subscription ends, changes may have been missed:
     /// all streams end, and gateways attach anew and read what they hold.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let router = Arc::new(Router::new(INTEREST_LIMIT));
-        let mut ear = Ear { bus: self.bus, router: Arc::clone(&router), malformed: 0 };
+        let router = self.router;
+        let mut ear =
+            Ear { bus: self.bus, router: Arc::clone(&router), ready: self.ready, metrics: self.metrics };
         // Before the server, so that the first gateway need not try twice.
         let first = ear.subscribe().await;
 
@@ -70,8 +81,8 @@ impl Service {
 struct Ear {
     bus: Arc<dyn Bus>,
     router: Arc<Router>,
-    /// How many payloads could not be read.
-    malformed: u64,
+    ready: ops::Part,
+    metrics: Metrics,
 }
 
 impl Ear {
@@ -102,19 +113,35 @@ impl Ear {
     /// Routes all that a subscription brings, until it ends.
     async fn hear(&mut self, mut subscription: Subscription) {
         self.router.open();
+        self.ready.ready();
         info!("listening to changes");
         while let Some(message) = subscription.messages.recv().await {
             self.route(message);
         }
         warn!("the bus ended the subscription to changes, all gateways attach again");
+        self.metrics.lost.inc();
+        self.ready.not_ready("changes are not heard");
         self.router.close(StreamEnd::BusLost);
     }
 
     fn route(&mut self, message: Message) {
         let subject = message.subject;
         match Event::decode(message.payload) {
-            Ok(event) => {
+            Ok(mut event) => {
+                let span = trace::follow(&message.trace, || {
+                    info_span!(
+                        target: trace::TARGET,
+                        "notifier.route",
+                        otel.kind = "consumer",
+                        messaging.operation.type = "process",
+                        messaging.destination.template = "rollcall.status.{partition}",
+                        rollcall.gateways = Empty,
+                    )
+                });
+                event.follow(&span);
                 let gateways = self.router.route(&event);
+                span.record("rollcall.gateways", gateways);
+                self.metrics.routed(gateways);
                 debug!(
                     %subject,
                     kind = ?event.kind,
@@ -126,8 +153,8 @@ impl Ear {
                 );
             }
             Err(error) => {
-                self.malformed += 1;
-                warn!(%subject, %error, malformed = self.malformed, "skipped a message that is no change");
+                self.metrics.malformed.inc();
+                warn!(%subject, %error, "skipped a message that is no change");
             }
         }
     }

@@ -84,6 +84,11 @@ impl<T> Slots<T> {
         }
     }
 
+    /// Counts what waits.
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Tells whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty()

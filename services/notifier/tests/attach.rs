@@ -15,7 +15,7 @@ use rollcall_proto::{
     notifier::v1::{AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient},
     trace::TraceParent,
 };
-use rollcall_runtime::{grpc, shutdown::CancellationToken};
+use rollcall_runtime::{grpc, ops::Ops, shutdown::CancellationToken};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -135,7 +135,7 @@ fn change(user: &str, record_version: u64) -> Change {
 fn start() -> (Arc<PlayedBus>, String, CancellationToken) {
     let bus = Arc::new(PlayedBus::default());
     let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
-    let service = Service::bind(&config, Arc::<PlayedBus>::clone(&bus)).unwrap();
+    let service = Service::bind(&config, Arc::<PlayedBus>::clone(&bus), &Ops::default()).unwrap();
     let url = format!("http://{}", service.local_addr());
     let shutdown = CancellationToken::new();
     tokio::spawn(service.run(shutdown.clone()));
@@ -245,7 +245,7 @@ async fn a_gateway_that_closes_its_side_is_let_go() {
 async fn at_shutdown_streams_end_and_the_notifier_stops() {
     let bus = Arc::new(PlayedBus::default());
     let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
-    let service = Service::bind(&config, bus).unwrap();
+    let service = Service::bind(&config, bus, &Ops::default()).unwrap();
     let url = format!("http://{}", service.local_addr());
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(service.run(shutdown.clone()));

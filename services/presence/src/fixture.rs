@@ -21,7 +21,7 @@ use rollcall_domain::{
 };
 use rollcall_proto::{event::v1::Change, trace::TraceParent};
 use rollcall_records::Error;
-use rollcall_runtime::{Clock, config::Profile};
+use rollcall_runtime::{Clock, config::Profile, metrics::Registry};
 use rollcall_store::{
     Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
     port::{self, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
@@ -52,7 +52,13 @@ impl Fixture {
     pub(crate) async fn new() -> Self {
         let store = Arc::new(Meddled::new());
         let config = Config::profile(Profile::Default);
-        let parts = Parts::new(&config, store.clone(), Arc::new(MemoryBus::new()), Clock::new());
+        let parts = Parts::new(
+            &config,
+            store.clone(),
+            Arc::new(MemoryBus::new()),
+            Clock::new(),
+            &Registry::default(),
+        );
         let wish = Wish { edition: Some(Edition::Premium), status: Some(true), limits: None };
         let (_, key) = parts.admin.create(app(), &wish).await.unwrap();
         let opened = store.open_lease(BOOT, leases::hash(&TOKEN)).await.unwrap();

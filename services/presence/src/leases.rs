@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::watch::Watch;
+use crate::metrics::Metrics;
 
 /// How many times the leases are looked at while a bus or a report counts as heard.
 const LOOKS_PER_LISTENING: u32 = 4;
@@ -118,6 +119,7 @@ pub(crate) struct Undertaker {
     pub(crate) lease: Duration,
     /// How long ago a sign of the bus may be to count.
     pub(crate) listening: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 impl Undertaker {
@@ -158,6 +160,7 @@ impl Undertaker {
     async fn declare_dead(&self, boot: BootId, nonce: Nonce) {
         match self.leases.store.kill_lease(boot, nonce).await {
             Ok(true) => {
+                self.metrics.dead.inc();
                 warn!(lease = ?self.lease, "a gateway has not reported for the length of a lease, it is dead");
             }
             Ok(false) => {}

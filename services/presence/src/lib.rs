@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod grpc;
 mod leases;
+mod metrics;
 mod process;
 mod reports;
 mod service;

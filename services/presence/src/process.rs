@@ -9,6 +9,7 @@ use rollcall_process::{
 use rollcall_runtime::{
     Clock,
     config::{Profile, Validate, faults_of},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     telemetry,
 };
@@ -29,6 +30,8 @@ pub struct ProcessConfig {
     pub store: StoreConfig,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools. `127.0.0.1:9701` by default.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -39,12 +42,17 @@ impl Settings for ProcessConfig {
             presence: Config::profile(profile),
             store: StoreConfig::of_a_service(),
             bus: BusConfig::of_a_service(),
+            ops: ops::Config::on_port(9701),
             log: telemetry::Config::default(),
         }
     }
 
     fn log(&self) -> &telemetry::Config {
         &self.log
+    }
+
+    fn ops(&self) -> &ops::Config {
+        &self.ops
     }
 }
 
@@ -53,6 +61,7 @@ impl Validate for ProcessConfig {
         faults_of("presence", &self.presence)
             .chain(faults_of("store", &self.store))
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .collect()
     }
@@ -63,9 +72,10 @@ impl Process for Service {
     const ABOUT: &'static str = "Presence of Rollcall: sessions, statuses, expiry, tokens, apps";
     type Config = ProcessConfig;
 
-    async fn bind(config: ProcessConfig) -> Result<Self, BoxError> {
-        let (store, bus) = (config.store.open().await?, config.bus.open(ROLE).await?);
-        Ok(Self::bind(&config.presence, store, bus, Clock::new())?)
+    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
+        let store = config.store.open(&ops.metrics).await?;
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
+        Ok(Self::bind(&config.presence, store, bus, Clock::new(), ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{error, info, warn};
 
-use crate::leases::Leases;
+use crate::{leases::Leases, metrics::Metrics};
 
 /// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -50,6 +50,7 @@ pub(crate) struct Reports {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) expiry: Duration,
     pub(crate) moved_grace: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 /// Says why a report goes unanswered.
@@ -120,10 +121,14 @@ impl Reports {
             drop(request.reply.send(Bytes::new()));
             return;
         }
-        let handled = async {
-            self.handle(ReportRequest::decode(request.message.payload)?, &request.message.trace).await
+        let handled = match ReportRequest::decode(request.message.payload) {
+            Ok(report) => self.handle(report, &request.message.trace).await,
+            Err(error) => {
+                self.metrics.reported(false);
+                Err(error.into())
+            }
         };
-        match handled.await {
+        match handled {
             // Who asked may have given up; it asks again.
             Ok(response) => drop(request.reply.send(response.encode_to_vec().into())),
             Err(error) => warn!(%error, "left a report unanswered"),
@@ -136,6 +141,12 @@ impl Reports {
         report: ReportRequest,
         trace: &TraceParent,
     ) -> Result<ReportResponse, Failure> {
+        let handled = self.store(report, trace).await;
+        self.metrics.reported(handled.is_ok());
+        handled
+    }
+
+    async fn store(&self, report: ReportRequest, trace: &TraceParent) -> Result<ReportResponse, Failure> {
         if report.boot == 0 {
             return Err(Failure::NoBoot);
         }
@@ -149,6 +160,7 @@ impl Reports {
         let missing = self.touch(boot, &report.heard, &mut malformed).await?;
         let unsettled = self.end(boot, &report.ended, trace, &mut malformed).await;
         let superseded = self.assert(boot, &report.asserted, trace, &mut malformed).await?;
+        self.metrics.malformed.inc_by(malformed as u64);
         if malformed > 0 {
             warn!(malformed, "skipped parts of a report");
         }
@@ -180,6 +192,8 @@ impl Reports {
         for (partition, timers) in partitions {
             missing.extend(self.store.touch(partition, &timers).await?.iter().map(reference));
         }
+        self.metrics.touched.inc_by(heard.len() as u64);
+        self.metrics.missing.inc_by(missing.len() as u64);
         Ok(missing)
     }
 
@@ -220,7 +234,14 @@ impl Reports {
                 })
                 .await;
             match applied {
-                Ok(_) => {}
+                Ok(applied) => {
+                    // One that moved lives on for a while.
+                    let counts = match reason {
+                        EndReason::Moved => applied.state.sessions.contains_key(&session),
+                        _ => applied.changed.is_some(),
+                    };
+                    self.metrics.ended(reason, usize::from(counts));
+                }
                 // To report it again would not help.
                 Err(error @ (Error::Unreadable { .. } | Error::Refused(_))) => {
                     error!(%error, "could not end a session");

@@ -12,6 +12,8 @@ use rollcall_records::{Apps, Publisher, Publishing, Relay, Users};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
+    metrics::Registry,
+    ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
 };
@@ -25,6 +27,7 @@ use crate::{
     error::Error,
     grpc::{SERVICE_NAMES, gateway::Gateways},
     leases::{Leases, Undertaker},
+    metrics::Metrics,
     reports::Reports,
     sessions::Sessions,
     sweep::{Looks, Sweep},
@@ -35,6 +38,7 @@ pub struct Service {
     listener: Listener,
     bus: Arc<dyn Bus>,
     parts: Parts,
+    ready: ops::Part,
 }
 
 /// All that is run.
@@ -56,10 +60,12 @@ impl Service {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Clock,
+        ops: &Ops,
     ) -> Result<Self, Error> {
         let listener = Listener::bind(config.listen)?;
-        let parts = Parts::new(config, store, bus.clone(), clock);
-        Ok(Self { listener, bus, parts })
+        let ready = ops.readiness.part("presence");
+        let parts = Parts::new(config, store, bus.clone(), clock, &ops.metrics);
+        Ok(Self { listener, bus, parts, ready })
     }
 
     /// Returns the address, with the port that was taken.
@@ -88,18 +94,28 @@ impl Service {
         tasks.spawn("relay", endless(relay.run(stop)));
         tasks.spawn("publication", endless(publishing.run(committed)));
         drop(guard);
+        self.ready.ready();
         Ok(tasks.run().await?)
     }
 }
 
 impl Parts {
-    pub(crate) fn new(config: &Config, store: Arc<dyn Store>, bus: Arc<dyn Bus>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Self {
         let (publisher, publishing) = Publisher::new(store.clone(), bus.clone());
+        let counts = publisher.counts();
         let users = Users::new(store.clone(), publisher);
         let elapsed = clock.clone();
         let apps =
             Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
         let leases = Leases::new(store.clone(), clock);
+        let metrics = Metrics::new(registry);
+        Metrics::show(registry, &leases, &counts);
         let expiry = config.expiry;
         let reports = Reports {
             users: users.clone(),
@@ -108,17 +124,25 @@ impl Parts {
             store: store.clone(),
             expiry,
             moved_grace: config.moved_grace,
+            metrics: metrics.clone(),
         };
         Self {
             admin: Admin { apps: apps.clone() },
             gateways: Gateways { leases: leases.clone(), reports: reports.clone() },
-            sessions: Sessions { users: users.clone(), apps, store: store.clone(), expiry },
+            sessions: Sessions {
+                users: users.clone(),
+                apps,
+                store: store.clone(),
+                expiry,
+                metrics: metrics.clone(),
+            },
             reports,
             undertaker: Undertaker {
                 leases: leases.clone(),
                 bus: bus.clone(),
                 lease: config.lease,
                 listening: config.listening,
+                metrics: metrics.clone(),
             },
             sweep: Sweep {
                 users,
@@ -126,9 +150,10 @@ impl Parts {
                 store: store.clone(),
                 every: config.sweep_every,
                 looks: Looks::new(config.moved_grace.min(expiry)),
+                metrics,
             },
             publishing,
-            relay: Relay::new(store, bus, config.relay_after),
+            relay: Relay::new(store, bus, config.relay_after, counts),
         }
     }
 }

@@ -7,13 +7,14 @@ use rollcall_domain::{
     id::{AppId, DeviceId, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
+    user::EndReason,
 };
 use rollcall_proto::{convert, trace::TraceParent};
 use rollcall_records::{App, Apps, Error, Users};
 use rollcall_store::Store;
 use tracing::debug;
 
-use crate::tokens::Bearer;
+use crate::{metrics::Metrics, tokens::Bearer};
 
 /// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
 const QUERY_IDS: usize = 500;
@@ -25,6 +26,7 @@ pub(crate) struct Sessions {
     pub(crate) apps: Apps,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) expiry: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 /// A session of a user.
@@ -76,6 +78,7 @@ impl Sessions {
                 Ok(state.on_login(session, platform, device, self.expiry, now))
             })
             .await?;
+        self.metrics.decided(&applied.ended);
         debug!(%user, %platform, changed = ?applied.changed, "logged in");
         // The decision left the session in the state, and its commit gave it an order.
         let order = applied.state.sessions.get(&session).and_then(|session| session.order);
@@ -93,6 +96,7 @@ impl Sessions {
         let Caller { app, user, session } = *caller;
         let applied =
             self.users.apply(app, &user, trace, |state, now| Ok(state.on_logout(session, now))).await?;
+        self.metrics.ended(EndReason::Logout, usize::from(applied.changed.is_some()));
         debug!(%user, changed = ?applied.changed, "logged out");
         Ok(())
     }

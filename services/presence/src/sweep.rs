@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub(crate) use self::looks::Looks;
-use crate::leases::Leases;
+use crate::{leases::Leases, metrics::Metrics};
 
 /// Timers read at a time.
 const PAGE: usize = 512;
@@ -49,6 +49,7 @@ pub(crate) struct Sweep {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) every: Duration,
     pub(crate) looks: Looks,
+    pub(crate) metrics: Metrics,
 }
 
 /// What one pass came to.
@@ -67,7 +68,7 @@ pub(crate) struct Swept {
 }
 
 /// One user whose timers are due, each with whether its gateway is dead.
-type DueUser = ((AppId, UserId), Vec<(SessionId, bool)>);
+type DueUser = ((AppId, UserId), Vec<(Timer, bool)>);
 
 impl Sweep {
     /// Sweeps until `shutdown`. A pass that takes longer than its time delays the next.
@@ -81,6 +82,10 @@ impl Sweep {
                 self.pass().await
             };
             let Some(swept) = shutdown.run_until_cancelled(pass).await else { return };
+            self.metrics.sweeps.inc();
+            self.metrics.spared.inc_by(swept.spared as u64);
+            self.metrics.strays.inc_by(swept.strays as u64);
+            self.metrics.sweep_failures.inc_by(swept.failed.as_ref().map_or(0, |(_, count)| *count as u64));
             if swept.ended > 0 || swept.spared > 0 {
                 debug!(ended = swept.ended, spared = swept.spared, "swept passed deadlines");
             }
@@ -166,9 +171,9 @@ impl Sweep {
 
     /// Ends sessions, all of one user in one commit.
     async fn settle(&self, due: Vec<(Timer, bool)>, until: Timestamp) -> Swept {
-        let mut users: BTreeMap<(AppId, UserId), Vec<(SessionId, bool)>> = BTreeMap::new();
-        for (Timer { id, .. }, dead) in due {
-            users.entry((id.app, id.user)).or_default().push((id.session, dead));
+        let mut users: BTreeMap<(AppId, UserId), Vec<(Timer, bool)>> = BTreeMap::new();
+        for (timer, dead) in due {
+            users.entry((timer.id.app, timer.id.user)).or_default().push((timer, dead));
         }
         stream::iter(users.into_iter().map(|user| self.end(user, until)))
             .buffer_unordered(USERS_AT_ONCE)
@@ -177,22 +182,36 @@ impl Sweep {
     }
 
     async fn end(&self, ((app, user), due): DueUser, until: Timestamp) -> Swept {
-        let of = |fate: bool| due.iter().filter(move |(_, dead)| *dead == fate).map(|(session, _)| *session);
+        let of =
+            |fate: bool| due.iter().filter(move |(_, dead)| *dead == fate).map(|(timer, _)| timer.id.session);
         let (expired, orphaned): (Vec<_>, Vec<_>) = (of(false).collect(), of(true).collect());
         let mut known = Vec::new();
+        let mut ended_at = until;
         // A dead gateway is heard of no more, so nothing speaks for its sessions.
         let guards = guards(app, user, &expired, until);
         let trace = TraceParent::default();
         let decide = |state: &UserState, now| {
-            known = due.iter().map(|(id, _)| *id).filter(|id| state.sessions.contains_key(id)).collect();
+            let sessions = due.iter().map(|(timer, _)| timer.id.session);
+            known = sessions.filter(|id| state.sessions.contains_key(id)).collect();
+            ended_at = now;
             Ok(state.on_sessions_due(&expired, &orphaned, now))
         };
         let mut swept = match self.users.apply_guarded(app, &user, &trace, &guards, decide).await {
-            Ok(Some(_)) => Swept { ended: known.len(), ..Swept::default() },
+            Ok(Some(applied)) => {
+                // The decision names those that expired.
+                let expired = applied.ended.len();
+                self.metrics.decided(&applied.ended);
+                self.metrics.orphaned(known.len().saturating_sub(expired));
+                if expired > 0 {
+                    self.metrics.lag.observe_duration(lag(&due, ended_at));
+                }
+                Swept { ended: known.len(), ..Swept::default() }
+            }
             Ok(None) => return Swept { spared: 1, ..Swept::default() },
             Err(error) => return Swept::failure(error),
         };
-        for (session, dead) in due.into_iter().filter(|(session, _)| !known.contains(session)) {
+        let due = due.into_iter().map(|(timer, dead)| (timer.id.session, dead));
+        for (session, dead) in due.filter(|(session, _)| !known.contains(session)) {
             let until = if dead { Timestamp(u64::MAX) } else { until };
             match self.remove_stray(app, user, session, until).await {
                 Ok(removed) => swept.strays += usize::from(removed),
@@ -260,6 +279,13 @@ impl Swept {
             failed,
         }
     }
+}
+
+/// Returns how long after the first of the deadlines sessions ended; those of dead gateways are not waited for.
+fn lag(due: &[(Timer, bool)], ended: Timestamp) -> Duration {
+    let deadlines = due.iter().filter(|(_, dead)| !dead).map(|(timer, _)| timer.deadline.0);
+    let first = deadlines.min().unwrap_or(ended.0);
+    Duration::from_micros(ended.0.saturating_sub(first))
 }
 
 /// Timers that must not be due later than what was swept.

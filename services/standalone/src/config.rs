@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use rollcall_process::engines::{BusConfig, StoreConfig};
 use rollcall_runtime::{
     config::{self, Profile, Validate, faults_of},
-    telemetry,
+    ops, telemetry,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The bus.
     pub bus: BusConfig,
+    /// Where the process answers its operator's tools.
+    pub ops: ops::Config,
     /// Logs.
     pub log: telemetry::Config,
 }
@@ -45,6 +47,7 @@ impl Config {
             notifier: rollcall_notifier::Config::profile(profile),
             store: StoreConfig::default(),
             bus: BusConfig::default(),
+            ops: ops::Config::on_port(0),
             log: telemetry::Config::default(),
         };
         config.gateway.listen = own(7700);
@@ -118,6 +121,7 @@ impl Validate for Config {
             .chain(faults_of("notifier", &self.notifier))
             .chain(faults_of("store", &self.store))
             .chain(faults_of("bus", &self.bus))
+            .chain(faults_of("ops", &self.ops))
             .chain(faults_of("log", &self.log))
             .chain(self.unequal_engines())
             .chain(self.unequal_expiry())

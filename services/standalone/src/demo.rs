@@ -66,7 +66,7 @@ pub(crate) fn control() -> String {
 
 /// Says where the process listens, and how to see a change arrive with `rollcallctl` called as `control`.
 pub(crate) fn banner(addresses: &Addresses, demo: &Demo, control: &str) -> String {
-    let Addresses { client, admin, subscription, notifier } = addresses;
+    let Addresses { client, admin, subscription, notifier, ops } = addresses;
     let command = |user: &str, token: &str, command: &str| {
         format!(
             "{control} {command} --url ws://{client}/v1/connect \
@@ -84,6 +84,7 @@ Rollcall is running. Ctrl-C stops it.
   presence and admin      {admin} (gRPC)
   subscription            {subscription} (gRPC)
   notifier                {notifier} (gRPC)
+  health and metrics      http://{ops}/readyz, /livez, /metrics
   app                     {} (PREMIUM, status on), token key {}
 
 To see a change arrive, open two more terminals in this folder.
@@ -121,6 +122,7 @@ mod tests {
             admin: address(2),
             subscription: address(3),
             notifier: address(4),
+            ops: address(5),
         };
         let tokens = Tokens { alice: "alice-token".to_owned(), bob: "bob-token".to_owned() };
         let banner = banner(&addresses, &Demo { app_id: APP, token_key: "key".to_owned(), tokens }, "ctl");

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use rollcall_process::{addresses::reachable, engines::Role};
-use rollcall_runtime::{Clock, grpc, shutdown::CancellationToken, supervise::Supervisor};
+use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken, supervise::Supervisor};
 use serde::Serialize;
 use tracing::{error, info};
 
@@ -26,6 +26,8 @@ pub(crate) struct Addresses {
     pub(crate) subscription: SocketAddr,
     /// The notifier, gRPC.
     pub(crate) notifier: SocketAddr,
+    /// What an operator's tools ask, HTTP.
+    pub(crate) ops: SocketAddr,
 }
 
 /// Services that listen and do not serve yet.
@@ -38,16 +40,17 @@ pub(crate) struct Node {
 
 impl Node {
     /// Opens the engines, and listens everywhere.
-    pub(crate) async fn bind(mut config: Config) -> Result<Self, Error> {
+    pub(crate) async fn bind(mut config: Config, ops: &Ops) -> Result<Self, Error> {
         let clock = Clock::new();
-        let store = config.store.open().await?;
-        let bus = config.bus.open(ROLE).await?;
+        let store = config.store.open(&ops.metrics).await?;
+        let bus = config.bus.open(ROLE, &ops.metrics).await?;
 
         let presence = rollcall_presence::Service::bind(
             &config.presence,
             Arc::clone(&store),
             Arc::clone(&bus),
             clock.clone(),
+            ops,
         )
         .map_err(refused("presence", "--admin-listen"))?;
         let subscription = rollcall_subscription::Service::bind(
@@ -55,9 +58,10 @@ impl Node {
             store,
             Arc::clone(&bus),
             clock.clone(),
+            ops,
         )
         .map_err(refused("subscription", "--subscription-listen"))?;
-        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus))
+        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus), ops)
             .map_err(refused("the notifier", "--notifier-listen"))?;
 
         config.connect(
@@ -65,18 +69,19 @@ impl Node {
             url(subscription.local_addr()),
             url(notifier.local_addr()),
         );
-        let gateway = rollcall_gateway::Service::bind(config.gateway, bus, clock)
+        let gateway = rollcall_gateway::Service::bind(config.gateway, bus, clock, ops)
             .map_err(refused("the gateway", "--listen"))?;
         Ok(Self { presence, subscription, notifier, gateway })
     }
 
-    /// Returns where the services can be reached.
-    pub(crate) fn addresses(&self) -> Addresses {
+    /// Returns where the services can be reached, and the process itself at `ops`.
+    pub(crate) fn addresses(&self, ops: SocketAddr) -> Addresses {
         Addresses {
             client: reachable(self.gateway.local_addr()),
             admin: reachable(self.presence.local_addr()),
             subscription: reachable(self.subscription.local_addr()),
             notifier: reachable(self.notifier.local_addr()),
+            ops: reachable(ops),
         }
     }
 
@@ -145,7 +150,7 @@ async fn all_serve(health: [(&'static str, String); 4]) -> Result<(), Error> {
     Ok(())
 }
 
-fn refused<E>(service: &'static str, flag: &'static str) -> impl FnOnce(E) -> Error
+pub(crate) fn refused<E>(service: &'static str, flag: &'static str) -> impl FnOnce(E) -> Error
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use rollcall_process::{addresses, print};
-use rollcall_runtime::{Clock, config, shutdown, telemetry};
+use rollcall_runtime::{
+    Clock, config,
+    ops::{self, Ops},
+    shutdown, telemetry,
+};
 use serde::Serialize;
 use tracing::info;
 
@@ -12,7 +16,7 @@ use crate::{
     config::Config,
     demo::{self, Demo},
     error::Error,
-    node::{Addresses, Node},
+    node::{self, Addresses, Node},
 };
 
 /// What the file of addresses says.
@@ -30,17 +34,27 @@ pub async fn run(args: Args) -> Result<(), Error> {
     if args.shared.print_config {
         return Ok(print(&config::to_toml(&config)?)?);
     }
-    telemetry::init(&config.log)?;
+    let ops = Ops::default();
+    let telemetry = telemetry::init(&config.log, "rollcall", &ops.metrics)?;
+    let ended = serve(args, config, ops).await;
+    telemetry.close().await;
+    ended
+}
+
+async fn serve(args: Args, config: Config, ops: Ops) -> Result<(), Error> {
     let shutdown = shutdown::on_signal()?;
     let file = args.shared.addresses_file;
     if let Some(path) = &file {
         addresses::remove_stale(path)?;
     }
+    // Before the engines: a process that waits for them lives.
+    let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())
+        .map_err(node::refused("the operator's endpoint", "ops.listen"))?;
     // Boxed: it connects to servers, once.
-    let binding = Box::pin(Node::bind(config));
+    let binding = Box::pin(Node::bind(config, &ops));
     let Some(bound) = shutdown.run_until_cancelled(binding).await else { return Ok(()) };
     let node = bound?;
-    let addresses = node.addresses();
+    let addresses = node.addresses(server.local_addr());
     node.run(shutdown, started(addresses, args.demo, file)).await
 }
 
@@ -55,6 +69,7 @@ async fn started(addresses: Addresses, is_demo: bool, file: Option<PathBuf>) -> 
         admin = %addresses.admin,
         subscription = %addresses.subscription,
         notifier = %addresses.notifier,
+        ops = %addresses.ops,
         "all services serve"
     );
     match demo {

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{self, Child, Command, Output, Stdio},
@@ -181,13 +182,30 @@ fn addresses_are_written_once_all_services_serve_and_sigterm_stops_in_order() {
     folder.write("addresses.json", "\"of an earlier run\"");
     let mut running = folder.start(&["--profile", "fast"]);
     let addresses = eventually(|| folder.addresses().filter(Value::is_object));
-    for name in ["client", "admin", "subscription", "notifier"] {
+    for name in ["client", "admin", "subscription", "notifier", "ops"] {
         let address: std::net::SocketAddr = addresses[name].as_str().unwrap().parse().unwrap();
         std::net::TcpStream::connect(address).unwrap();
     }
     assert_eq!(addresses.get("demo"), None);
     running.signal("-TERM");
     assert!(running.ended().success());
+}
+
+#[test]
+fn an_operators_tools_find_the_process_ready_once_it_serves() {
+    let folder = Folder::new("ready");
+    let _running = folder.start(&["--profile", "fast"]);
+    let addresses = eventually(|| folder.addresses().filter(Value::is_object));
+    let ask = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(addresses["ops"].as_str().unwrap()).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    eventually(|| ask("/readyz").starts_with("HTTP/1.1 200").then_some(()));
+    assert!(ask("/livez").starts_with("HTTP/1.1 200"));
+    assert!(ask("/metrics").ends_with("# EOF\n"));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Errors of the service, and what a failed call is over gRPC.
 
-use rollcall_domain::code::Refusal;
 use rollcall_proto::refusal;
 use rollcall_records::Error as RecordError;
 use tonic::Status;
@@ -13,13 +12,8 @@ pub enum Error {
     Runtime(#[from] rollcall_runtime::Error),
 }
 
-/// Writes the refusal of a call that was malformed.
-pub(crate) fn refused(refusal: &Refusal) -> Status {
-    refusal::to_status(refusal)
-}
-
 /// Logs why a call failed, and writes what its caller is told.
 pub(crate) fn failed(failure: &RecordError) -> Status {
     failure.log();
-    refused(&failure.refusal())
+    refusal::to_status(&failure.refusal())
 }

@@ -12,12 +12,10 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
+use rollcall_records::Error as RecordError;
 use tonic::{Request, Response, Status};
 
-use crate::{
-    error::{failed, refused},
-    subscriptions::Subscriptions,
-};
+use crate::{error::failed, metrics::Method, subscriptions::Subscriptions};
 
 #[tonic::async_trait]
 impl SubscriptionService for Subscriptions {
@@ -27,9 +25,11 @@ impl SubscriptionService for Subscriptions {
     ) -> Result<Response<SubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
         let SubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
-        let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
-        let revised =
-            Self::subscribe(self, app, &user, &target_ids, &trace).await.map_err(|error| failed(&error))?;
+        let call = async {
+            let (app, user) = subscriber(app_id, &user_id)?;
+            Self::subscribe(self, app, &user, &target_ids, &trace).await
+        };
+        let revised = self.counted(Method::Subscribe, call.await)?;
         Ok(Response::new(SubscribeResponse {
             version: revised.version.0,
             previous_version: revised.previous_version.0,
@@ -44,9 +44,11 @@ impl SubscriptionService for Subscriptions {
     ) -> Result<Response<UnsubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
         let UnsubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
-        let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
-        let revised =
-            Self::unsubscribe(self, app, &user, &target_ids, &trace).await.map_err(|error| failed(&error))?;
+        let call = async {
+            let (app, user) = subscriber(app_id, &user_id)?;
+            Self::unsubscribe(self, app, &user, &target_ids, &trace).await
+        };
+        let revised = self.counted(Method::Unsubscribe, call.await)?;
         Ok(Response::new(UnsubscribeResponse {
             version: revised.version.0,
             previous_version: revised.previous_version.0,
@@ -59,10 +61,22 @@ impl SubscriptionService for Subscriptions {
         request: Request<ListSubscriptionsRequest>,
     ) -> Result<Response<ListSubscriptionsResponse>, Status> {
         let ListSubscriptionsRequest { app_id, user_id } = request.into_inner();
-        let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
-        let held = self.list(app, &user).await.map_err(|error| failed(&error))?;
+        let call = async {
+            let (app, user) = subscriber(app_id, &user_id)?;
+            self.list(app, &user).await
+        };
+        let held = self.counted(Method::List, call.await)?;
         let target_ids = to_wire(held.list.ids());
         Ok(Response::new(ListSubscriptionsResponse { version: held.version.0, target_ids }))
+    }
+}
+
+impl Subscriptions {
+    /// Counts a call, and writes what its caller is told if it failed.
+    fn counted<T>(&self, method: Method, result: Result<T, RecordError>) -> Result<T, Status> {
+        let refusal = result.as_ref().err().map(RecordError::refusal);
+        self.metrics.called(method, refusal.as_ref());
+        result.map_err(|error| failed(&error))
     }
 }
 

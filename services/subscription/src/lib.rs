@@ -7,6 +7,7 @@
 mod config;
 mod error;
 mod grpc;
+mod metrics;
 mod process;
 mod service;
 mod subscriptions;

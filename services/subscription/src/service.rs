@@ -10,19 +10,21 @@ use rollcall_records::{Apps, Lists, Publisher, Publishing};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
+    ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
 };
 use rollcall_store::Store;
 use tonic::service::Routes;
 
-use crate::{config::Config, error::Error, subscriptions::Subscriptions};
+use crate::{config::Config, error::Error, metrics::Metrics, subscriptions::Subscriptions};
 
 /// Subscription that listens and does not serve yet.
 pub struct Service {
     listener: Listener,
     subscriptions: Subscriptions,
     publishing: Publishing,
+    ready: ops::Part,
 }
 
 impl Service {
@@ -32,15 +34,20 @@ impl Service {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Clock,
+        ops: &Ops,
     ) -> Result<Self, Error> {
         let listener = Listener::bind(config.listen)?;
+        let ready = ops.readiness.part("subscription");
         let (publisher, publishing) = Publisher::new(store.clone(), bus);
+        let metrics = Metrics::new(&ops.metrics);
+        Metrics::show(&ops.metrics, &publisher.counts());
         let elapsed = Arc::new(move || clock.monotonic().since(Monotonic::default()));
         let apps = Apps::new(store.clone(), elapsed);
         Ok(Self {
             listener,
-            subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps },
+            subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps, metrics },
             publishing,
+            ready,
         })
     }
 
@@ -66,6 +73,7 @@ impl Service {
             self.publishing.run(served).await;
             Ok::<(), Infallible>(())
         });
+        self.ready.ready();
         Ok(tasks.run().await?)
     }
 }

@@ -4,17 +4,20 @@ use rollcall_domain::{
     app::{Limits, Settings},
     code::{Code, Refusal},
     id::{AppId, UserId},
-    subscription::Subscribed,
+    subscription::{Subscribed, SubscriptionList},
 };
 use rollcall_proto::{convert, trace::TraceParent};
 use rollcall_records::{Apps, Error, HeldList, Lists, Revised};
 use tracing::debug;
+
+use crate::metrics::Metrics;
 
 /// Changes and reads subscription lists.
 #[derive(Clone)]
 pub(crate) struct Subscriptions {
     pub(crate) lists: Lists,
     pub(crate) apps: Apps,
+    pub(crate) metrics: Metrics,
 }
 
 impl Subscriptions {
@@ -41,8 +44,14 @@ impl Subscriptions {
         }
         let settings = self.admit(app, targets.len()).await?;
         let limit = settings.limits.subscriptions as usize;
-        let revised =
-            self.lists.revise(app, user, trace, |list| list.subscribe(user, &targets, limit)).await?;
+        let mut size = 0;
+        let subscribe = |list: &mut SubscriptionList| {
+            let subscribed = list.subscribe(user, &targets, limit);
+            size = list.ids().len();
+            subscribed
+        };
+        let revised = self.lists.revise(app, user, trace, subscribe).await?;
+        self.metrics.listed(size);
         let Subscribed { added, evicted } = &revised.value;
         debug!(%user, added = added.len(), evicted = evicted.len(), "subscribed");
         Ok(revised)
@@ -59,7 +68,14 @@ impl Subscriptions {
     ) -> Result<Revised<Vec<UserId>>, Error> {
         let targets = read(targets)?;
         self.admit(app, targets.len()).await?;
-        let revised = self.lists.revise(app, user, trace, |list| Ok(list.unsubscribe(&targets))).await?;
+        let mut size = 0;
+        let unsubscribe = |list: &mut SubscriptionList| {
+            let removed = list.unsubscribe(&targets);
+            size = list.ids().len();
+            Ok(removed)
+        };
+        let revised = self.lists.revise(app, user, trace, unsubscribe).await?;
+        self.metrics.listed(size);
         debug!(%user, removed = revised.value.len(), "unsubscribed");
         Ok(revised)
     }
@@ -71,7 +87,9 @@ impl Subscriptions {
     /// before they show a list to a client (SPEC D6).
     pub(crate) async fn list(&self, app: AppId, user: &UserId) -> Result<HeldList, Error> {
         self.apps.get(app).await?;
-        self.lists.read(app, user).await
+        let held = self.lists.read(app, user).await?;
+        self.metrics.listed(held.list.ids().len());
+        Ok(held)
     }
 
     /// Checks what depends on the app: its limit of ids in a call, then its edition, then its switch.

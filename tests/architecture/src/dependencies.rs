@@ -32,7 +32,7 @@ pub const LAYERS: &[Layer] = &[
     layer("rollcall-records", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-store"]),
     layer("rollcall-runtime", &["rollcall-domain", "rollcall-proto"]),
     // What binaries share: it alone chooses engines.
-    layer("rollcall-process", &["rollcall-bus", "rollcall-runtime", "rollcall-store"]),
+    layer("rollcall-process", &["rollcall-bus", "rollcall-domain", "rollcall-runtime", "rollcall-store"]),
     // The outside: what others link or run.
     layer("rollcall-client", &["rollcall-domain", "rollcall-proto"]),
     layer("rollcall-cli", &["rollcall-client", "rollcall-domain", "rollcall-proto"]),
@@ -83,9 +83,14 @@ pub const OWNED: &[Owned] = &[
         dependency: "jsonwebtoken",
         owners: &["rollcall", "rollcall-cli", "rollcall-harness", "rollcall-presence"],
     },
+    Owned { dependency: "opentelemetry", owners: &["rollcall-runtime"] },
     Owned { dependency: "opentelemetry-otlp", owners: &["rollcall-runtime"] },
+    // The messages that a collector gets: a test plays one.
+    Owned { dependency: "opentelemetry-proto", owners: &["rollcall-conformance"] },
     Owned { dependency: "opentelemetry_sdk", owners: &["rollcall-runtime"] },
+    Owned { dependency: "prometheus-client", owners: &["rollcall-runtime"] },
     Owned { dependency: "redis", owners: &["rollcall-store"] },
+    Owned { dependency: "tracing-opentelemetry", owners: &["rollcall-runtime"] },
 ];
 
 /// The outside packages that the domain may use: none that waits, does IO or knows a clock.

@@ -14,5 +14,7 @@ mod grpc;
 mod h_login;
 mod k_codes;
 mod l_sdk;
+mod metrics;
 mod processes;
 mod strange_ids;
+mod traces;

@@ -69,26 +69,30 @@ pub(crate) struct Part {
     program: String,
     number: usize,
     profile: &'static str,
+    variables: Vec<(&'static str, String)>,
     config: String,
     /// Where it listens, by name.
-    listens: BTreeMap<String, String>,
+    pub(crate) listens: BTreeMap<String, String>,
 }
 
 impl Part {
-    /// Starts the process again that has ended, on the ports that it had, and waits until it serves.
+    /// Starts the process again that has ended, on the ports that it had, and waits until it serves. Only its
+    /// operator finds it on another.
     pub(crate) async fn start_again(&mut self, folder: &Path) {
         let main = if self.service == "gateway" { "client" } else { "grpc" };
-        let listen = format!("listen = \"{}\"", self.listens[main]);
-        let config = self.config.replace("listen = \"127.0.0.1:0\"", &listen);
-        let starter = Starter { profile: self.profile, folder, engines: None };
+        let section = |address: &str| format!("[{}]\nlisten = \"{address}\"", self.service);
+        let config = self.config.replace(&section("127.0.0.1:0"), &section(&self.listens[main]));
+        let starter = Starter { profile: self.profile, variables: &self.variables, folder, engines: None };
         let started = starter.spawn(self.service, &self.program, self.number, &config, &[]);
-        self.process = started.listens().await.process;
+        let Self { process, listens, .. } = started.listens().await;
+        (self.process, self.listens) = (process, listens);
     }
 }
 
 /// Starts the processes of one `rollcall`.
 pub(crate) struct Starter<'a> {
     pub(crate) profile: &'static str,
+    pub(crate) variables: &'a [(&'static str, String)],
     pub(crate) folder: &'a Path,
     pub(crate) engines: Option<&'a Engines>,
 }
@@ -155,11 +159,12 @@ impl Starter<'_> {
         let engines = self.engines.expect("a cluster is on servers");
         let bus = engines.nats.url(service);
         let store = engines.redis.url();
+        let listen = "listen = \"127.0.0.1:0\"\n";
         let own = match config {
-            "" => format!("[{service}]\nlisten = \"127.0.0.1:0\"\n"),
-            config => config.replace("[gateway]\n", "[gateway]\nlisten = \"127.0.0.1:0\"\n"),
+            "" => format!("[{service}]\n{listen}"),
+            config => config.replace("[gateway]\n", &format!("[gateway]\n{listen}")),
         };
-        let mut sections = vec![own, format!("[bus]\nurl = \"{bus}\"\n")];
+        let mut sections = vec![own, format!("[bus]\nurl = \"{bus}\"\n"), format!("[ops]\n{listen}")];
         if matches!(service, "presence" | "subscription") {
             sections.push(format!("[store]\nurl = \"{store}\"\npartitions = 16\n"));
         }
@@ -187,11 +192,13 @@ impl Starter<'_> {
             .arg(config_file)
             .arg("--addresses-file")
             .arg(&file)
-            .args(arguments);
+            .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         let process = Process::spawn(&format!("{service}-{number}"), command, self.folder);
         let (program, config, profile) = (program.to_owned(), config.to_owned(), self.profile);
-        let listens = BTreeMap::new();
-        Started { part: Part { service, process, program, number, profile, config, listens }, file }
+        let (variables, listens) = (self.variables.to_vec(), BTreeMap::new());
+        let part = Part { service, process, program, number, profile, variables, config, listens };
+        Started { part, file }
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod app;
 mod deployment;
+mod metrics;
 mod process;
 mod proxy;
 mod raw;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use app::{App, Setup};
 pub use deployment::{Deployment, Engines};
+pub use metrics::{Metrics, ask};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use raw::{Codec, Dial, Raw, reply::Reply};

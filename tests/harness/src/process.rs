@@ -1,6 +1,7 @@
 //! A child process that cannot outlive its test.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -28,7 +29,9 @@ impl Process {
         let count = STARTED.fetch_add(1, Ordering::Relaxed);
         let output = folder.join(format!("{name}-{count}.out"));
         let errors = folder.join(format!("{name}-{count}.err"));
-        for (variable, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
+        let given: Vec<OsString> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| is_setting(name) && !given.contains(name))
+        {
             command.env_remove(variable);
         }
         let child = command
@@ -102,9 +105,10 @@ impl Drop for Process {
     }
 }
 
-/// Tells settings of ours, which would change what is tested.
+/// Tells settings of ours and of traces, which would change what is tested.
 fn is_setting(name: &std::ffi::OsStr) -> bool {
-    name.to_string_lossy().starts_with("ROLLCALL")
+    let name = name.to_string_lossy();
+    name.starts_with("ROLLCALL") || name.starts_with("OTEL_")
 }
 
 fn read(path: &Path) -> String {

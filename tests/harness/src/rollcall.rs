@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::{
     app::{App, Setup},
     deployment::{Deployment, Engines, Part, Starter},
+    metrics::Metrics,
     process::Process,
     raw::{Dial, Raw},
 };
@@ -56,6 +57,7 @@ pub struct Builder {
     profile: &'static str,
     config: String,
     deployment: Deployment,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Builder {
@@ -73,6 +75,13 @@ impl Builder {
         self
     }
 
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
     /// Takes another deployment than the environment says.
     #[must_use]
     pub fn deployment(mut self, deployment: Deployment) -> Self {
@@ -84,7 +93,12 @@ impl Builder {
     pub async fn start(self) -> Rollcall {
         let folder = Folder::new();
         let engines = (self.deployment != Deployment::Embedded).then(Engines::start);
-        let starter = Starter { profile: self.profile, folder: &folder.0, engines: engines.as_ref() };
+        let starter = Starter {
+            profile: self.profile,
+            variables: &self.variables,
+            folder: &folder.0,
+            engines: engines.as_ref(),
+        };
         let (parts, addresses) = match self.deployment {
             Deployment::Embedded | Deployment::Node => starter.node(&self.config).await,
             Deployment::Cluster => starter.cluster(&self.config).await,
@@ -101,7 +115,12 @@ impl Rollcall {
 
     /// Begins with the profile `fast` and no further configuration.
     pub fn builder() -> Builder {
-        Builder { profile: "fast", config: String::new(), deployment: Deployment::from_environment() }
+        Builder {
+            profile: "fast",
+            config: String::new(),
+            deployment: Deployment::from_environment(),
+            variables: Vec::new(),
+        }
     }
 
     /// Returns where it listens.
@@ -133,6 +152,17 @@ impl Rollcall {
     /// Returns the servers of a deployment that has some.
     pub fn engines(&mut self) -> &mut Engines {
         self.engines.as_mut().expect("the deployment is on servers")
+    }
+
+    /// Returns where the tools of an operator reach its processes, each as `host:port`.
+    pub fn ops(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.listens["ops"].as_str())
+    }
+
+    /// Reads what its one process has counted and measured so far.
+    pub async fn metrics(&self) -> Metrics {
+        let [part] = &self.parts[..] else { panic!("it is {} processes, expected one", self.parts.len()) };
+        Metrics::read(&part.listens["ops"]).await
     }
 
     /// Creates an app of edition PREMIUM with the *status* switch on.

@@ -9,10 +9,10 @@ use rollcall_bus::{
     Bus, MemoryBus,
     nats::{ConnectError, Identity, Limits, Login, NatsBus, Options, Tls},
 };
-use rollcall_runtime::{config::Validate, rng};
+use rollcall_runtime::{config::Validate, metrics::Registry, rng};
 use serde::{Deserialize, Serialize};
 
-use super::{MEMORY, Secret, open, opened};
+use super::{MEMORY, Secret, metered::MeteredBus, open, opened};
 use crate::Error;
 
 /// Which bus, and how it is treated. Texts that are empty stand for none.
@@ -69,8 +69,14 @@ impl BusConfig {
         self.url.expose() == MEMORY
     }
 
-    /// Opens the bus. A server that does not answer yet is tried again for 30 s.
-    pub async fn open(&self, role: Role) -> Result<Arc<dyn Bus>, Error> {
+    /// Opens the bus, with its calls counted in `metrics`. A server that does not answer yet is tried again for 30 s.
+    pub async fn open(&self, role: Role, metrics: &Registry) -> Result<Arc<dyn Bus>, Error> {
+        let bus = self.open_engine(role).await?;
+        let kind = if self.is_memory() { MEMORY } else { "nats" };
+        Ok(Arc::new(MeteredBus::new(bus, kind, metrics)))
+    }
+
+    async fn open_engine(&self, role: Role) -> Result<Arc<dyn Bus>, Error> {
         if self.is_memory() {
             opened("bus", "memory");
             return Ok(Arc::new(MemoryBus::new()));

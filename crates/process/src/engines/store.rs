@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rollcall_runtime::{Clock, config::Validate, rng};
+use rollcall_runtime::{Clock, config::Validate, metrics::Registry, rng};
 use rollcall_store::{
     MemoryStore, Partitions, Store,
     redis::{ConnectError, Options, RedisStore},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{MEMORY, Secret, open, opened};
+use super::{MEMORY, Secret, metered::MeteredStore, open, opened};
 use crate::Error;
 
 /// Which store, and how it is treated.
@@ -42,8 +42,15 @@ impl StoreConfig {
         self.url.expose() == MEMORY
     }
 
-    /// Opens the store. A server that does not answer yet is tried again for 30 s.
-    pub async fn open(&self) -> Result<Arc<dyn Store>, Error> {
+    /// Opens the store, with its calls counted in `metrics`. A server that does not answer yet is tried again for
+    /// 30 s.
+    pub async fn open(&self, metrics: &Registry) -> Result<Arc<dyn Store>, Error> {
+        let store = self.open_engine().await?;
+        let kind = if self.is_memory() { MEMORY } else { "redis" };
+        Ok(Arc::new(MeteredStore::new(store, kind, metrics)))
+    }
+
+    async fn open_engine(&self) -> Result<Arc<dyn Store>, Error> {
         if self.is_memory() {
             let partitions = Partitions::new(self.partitions).unwrap_or(Partitions::EMBEDDED);
             opened("store", "memory");
@@ -106,7 +113,7 @@ mod tests {
     async fn a_store_in_memory_has_the_partitions_that_were_asked_for() {
         let open = async |partitions| {
             let config = StoreConfig { partitions, ..StoreConfig::default() };
-            config.open().await.unwrap().partitions().count()
+            config.open(&Registry::default()).await.unwrap().partitions().count()
         };
         assert_eq!((open(0).await, open(3).await), (16, 3));
     }

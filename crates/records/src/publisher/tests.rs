@@ -81,7 +81,7 @@ async fn a_full_queue_leaves_entries_to_the_relay_and_never_waits() {
         };
         fixture.users.apply(app(), &user("alice"), &TraceParent::default(), set).await.unwrap();
     }
-    assert_eq!(fixture.publishing.left.load(Ordering::Relaxed), 10);
+    assert_eq!(fixture.publishing.counts.left(), 10);
     finish(fixture.publishing).await;
     assert_eq!(unpublished(&*fixture.store).await, 10);
 }

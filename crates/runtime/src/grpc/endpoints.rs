@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 
+use super::Traced;
 use crate::{clock::Clock, clock::Monotonic, error::Error, rng};
 
 /// How long an instance is passed over that could not be reached.
@@ -24,7 +25,7 @@ pub struct Endpoints {
 
 #[derive(Debug)]
 struct Instance {
-    channel: Channel,
+    channel: Traced,
     /// Until when it is passed over, as [`Monotonic`].
     down_until: AtomicU64,
 }
@@ -33,15 +34,17 @@ struct Instance {
 #[derive(Debug, Clone)]
 pub struct Picked {
     /// The way to it.
-    pub channel: Channel,
+    pub channel: Traced,
     place: usize,
 }
 
 impl Endpoints {
     /// Reads URLs with commas between. They are connected to when first used.
     pub fn new(urls: &str, clock: Clock) -> Result<Self, Error> {
-        let instance =
-            |url: &str| Ok(Instance { channel: super::channel(url.trim())?, down_until: AtomicU64::new(0) });
+        let instance = |url: &str| {
+            let channel = Traced::new(super::channel(url.trim())?);
+            Ok(Instance { channel, down_until: AtomicU64::new(0) })
+        };
         let instances = urls.split(',').map(instance).collect::<Result<Vec<_>, Error>>()?;
         // Callers begin at different ones.
         let first = usize::try_from(rng::nonzero_u64() % instances.len() as u64).unwrap_or_default();
@@ -67,7 +70,7 @@ impl Endpoints {
 
     /// Calls an instance, and another one where the first could not be reached or was lost with the call, until all
     /// were tried. So a call may be served twice.
-    pub async fn call<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, Status>
+    pub async fn call<T, F>(&self, call: impl Fn(Traced) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
     {

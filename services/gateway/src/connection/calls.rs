@@ -16,18 +16,21 @@ use rollcall_proto::{
     convert,
     trace::TraceParent,
 };
+use tracing::Instrument as _;
 
 use super::{Connection, Running, refused, succeeded};
 use crate::{
     Gateway,
     hub::{ListDelta, SessionHandle, UserKey},
+    metrics::Method,
+    trace::CallTrace,
 };
 
 /// A call that changes something.
 pub(super) struct Command {
     /// The ids of the calls to answer: one, save for sets that were overtaken by a newer one.
     ids: Vec<u32>,
-    trace: TraceParent,
+    trace: CallTrace,
     change: CommandChange,
 }
 
@@ -37,6 +40,17 @@ enum CommandChange {
     Subscribe(Vec<String>),
     Unsubscribe(Vec<String>),
     Logout,
+}
+
+impl CommandChange {
+    fn method(&self) -> Method {
+        match self {
+            Self::Set(_) => Method::SetSelfStatus,
+            Self::Subscribe(_) => Method::Subscribe,
+            Self::Unsubscribe(_) => Method::Unsubscribe,
+            Self::Logout => Method::Logout,
+        }
+    }
 }
 
 /// How a call ended.
@@ -60,13 +74,15 @@ impl Connection {
     /// Takes a frame: answers at once what can be, and starts or queues the rest.
     pub(super) fn on_frame(&mut self, frame: ClientFrame) {
         let id = frame.id;
-        let trace = TraceParent::parse(&frame.traceparent);
+        let method = Method::of(frame.call.as_ref());
+        let trace = CallTrace::begin(method, &TraceParent::parse(&frame.traceparent));
         if let Err(refusal) = self.take(id, trace, frame.call) {
+            self.gateway.metrics.called(method, refusal.code);
             self.reply(refused(id, &refusal));
         }
     }
 
-    fn take(&mut self, id: u32, trace: TraceParent, call: Option<Call>) -> Result<(), Refusal> {
+    fn take(&mut self, id: u32, trace: CallTrace, call: Option<Call>) -> Result<(), Refusal> {
         match call.ok_or_else(no_call)? {
             Call::Login(_) => {
                 return Err(Refusal::new(
@@ -74,7 +90,10 @@ impl Connection {
                     "the connection is logged in already, expected a login on a new connection",
                 ));
             }
-            Call::Ping(_) => self.reply(succeeded(id, None)),
+            Call::Ping(_) => {
+                self.gateway.metrics.called(Method::Ping, Code::Ok);
+                self.reply(succeeded(id, None));
+            }
             Call::Logout(_) => self.queue(Command { ids: vec![id], trace, change: CommandChange::Logout }),
             Call::SetSelfStatus(set) => {
                 convert::custom_status(&set.custom)?;
@@ -87,7 +106,10 @@ impl Connection {
                     settings.check_others()?;
                 }
                 let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
-                self.ask(id, async move { get_user_status(&gateway, key, &trace, query.user_ids).await });
+                let passed = trace.passed().clone();
+                self.ask(id, Method::GetUserStatus, trace, async move {
+                    get_user_status(&gateway, key, &passed, query.user_ids).await
+                });
             }
             Call::Subscribe(subscribe) => {
                 self.check_targets(&subscribe.user_ids, 1)?;
@@ -102,8 +124,9 @@ impl Connection {
             Call::ListSubscriptions(_) => {
                 self.settings().check_others()?;
                 let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
-                self.ask(id, async move {
-                    let (_, user_ids) = gateway.backend.list(&trace, key).await?;
+                let passed = trace.passed().clone();
+                self.ask(id, Method::ListSubscriptions, trace, async move {
+                    let (_, user_ids) = gateway.backend.list(&passed, key).await?;
                     Ok(Some(reply::Result::ListSubscriptions(ListSubscriptionsResult { user_ids })))
                 });
             }
@@ -138,15 +161,25 @@ impl Connection {
     }
 
     /// Starts a call that changes nothing.
-    fn ask(&mut self, id: u32, call: impl Future<Output = CallResult> + Send + 'static) {
+    fn ask(
+        &mut self,
+        id: u32,
+        method: Method,
+        trace: CallTrace,
+        call: impl Future<Output = CallResult> + Send + 'static,
+    ) {
+        let gateway = Arc::clone(&self.gateway);
         self.calls.push(Box::pin(async move {
-            Done { replies: vec![answer(id, call.await)], command: false, leave: None }
+            let result = call.instrument(trace.span()).await;
+            gateway.metrics.ended(method, &result);
+            trace.ended(&result);
+            Done { replies: vec![answer(id, result)], command: false, leave: None }
         }));
     }
 
     /// Queues a set. One that waits already is overtaken: it will be answered together with the newer one
     /// (SPEC B4).
-    fn queue_set(&mut self, id: u32, trace: TraceParent, custom: String) {
+    fn queue_set(&mut self, id: u32, trace: CallTrace, custom: String) {
         let mut ids = vec![id];
         if let Some(waiting) =
             self.commands.iter().position(|command| matches!(command.change, CommandChange::Set(_)))
@@ -176,10 +209,17 @@ impl Connection {
             handle.leave();
         }
         self.calls.push(Box::pin(async move {
-            let logout = matches!(command.change, CommandChange::Logout);
-            let result = execute(&gateway, &handle, &command.trace, command.change).await;
-            let leave = (logout && result.is_ok()).then_some(CloseCode::LoggedOut);
-            let replies = command.ids.into_iter().map(|id| answer(id, result.clone())).collect();
+            let method = command.change.method();
+            let trace = command.trace;
+            let executed = execute(&gateway, &handle, trace.passed(), command.change);
+            let result = executed.instrument(trace.span()).await;
+            trace.ended(&result);
+            let leave = (method == Method::Logout && result.is_ok()).then_some(CloseCode::LoggedOut);
+            let reply = |id| {
+                gateway.metrics.ended(method, &result);
+                answer(id, result.clone())
+            };
+            let replies = command.ids.into_iter().map(reply).collect();
             Done { replies, command: true, leave }
         }));
     }

@@ -12,12 +12,15 @@ use rollcall_proto::{
     trace::TraceParent,
 };
 use tokio_tungstenite::tungstenite;
+use tracing::Instrument as _;
 
 use super::{FRAME_MAX_BEFORE_LOGIN, refused, succeeded};
 use crate::{
     Gateway,
     codec::{self, Codec},
     hub::{LoginRecord, SessionHandle},
+    metrics::Method,
+    trace::CallTrace,
 };
 
 /// How long the reply to a login waits for the subscription list.
@@ -87,7 +90,11 @@ pub(super) async fn log_in(
     trace: &TraceParent,
     login: Login,
 ) -> LoggedIn {
-    match try_log_in(gateway, codec, trace, login).await {
+    let trace = CallTrace::begin(Method::Login, trace);
+    let logged_in = try_log_in(gateway, codec, trace.passed(), login).instrument(trace.span()).await;
+    gateway.metrics.ended(Method::Login, &logged_in);
+    trace.ended(&logged_in);
+    match logged_in {
         Ok((handle, result)) => {
             let reply = succeeded(id, Some(reply::Result::Login(result)));
             Ok((handle, reply_message(codec, reply)))

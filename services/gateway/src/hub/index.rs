@@ -34,11 +34,12 @@ pub(crate) struct Index<T> {
     slots: HashMap<UserKey, UserSlot>,
     nodes: Vec<Option<Node<T>>>,
     free: Vec<UserSlot>,
+    edges: usize,
 }
 
 impl<T> Default for Index<T> {
     fn default() -> Self {
-        Self { slots: HashMap::new(), nodes: Vec::new(), free: Vec::new() }
+        Self { slots: HashMap::new(), nodes: Vec::new(), free: Vec::new(), edges: 0 }
     }
 }
 
@@ -71,6 +72,11 @@ impl<T: Default> Index<T> {
     /// Counts the users.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Counts the edges.
+    pub(crate) fn edges(&self) -> usize {
+        self.edges
     }
 
     /// Adds a session of a user. Says whether the user is new to the index.
@@ -110,6 +116,7 @@ impl<T: Default> Index<T> {
         let (slot, new) = self.find_or_insert(target);
         self.node_mut(slot)?.watchers.push(watcher);
         self.node_mut(watcher)?.targets.push(slot);
+        self.edges += 1;
         Some((slot, new))
     }
 
@@ -147,6 +154,7 @@ impl<T: Default> Index<T> {
         let watchers = &mut self.node_mut(target)?.watchers;
         if let Some(place) = watchers.iter().position(|w| *w == watcher) {
             watchers.swap_remove(place);
+            self.edges -= 1;
         }
         self.release(target)
     }
@@ -230,6 +238,7 @@ mod tests {
                     prop_assert!(index.node(a).unwrap().targets.contains(&b));
                     prop_assert!(index.node(b).unwrap().watchers.contains(&a));
                 }
+                prop_assert_eq!(index.edges(), edges.len());
                 prop_assert_eq!(index.nodes_mut().map(|n| n.watchers.len()).sum::<usize>(), edges.len());
             }
         }

@@ -14,9 +14,10 @@ use rollcall_proto::{
     convert,
     event::v1::{Change, ChangeKind},
 };
+use tracing::Span;
 
 use super::{Era, Hub, SessionHandle, SessionSlot, State, UserKey, index::UserSlot};
-use crate::codec::CODECS;
+use crate::{codec::CODECS, trace};
 
 /// The greatest number of statuses in one frame.
 const STATUSES_PER_FRAME: usize = 100;
@@ -27,6 +28,8 @@ pub(super) struct Shown {
     status: Status,
     version: StatusVersion,
     frames: [Option<Message>; CODECS],
+    /// The span of the change, until the first frame with it is taken.
+    push: Option<Box<Span>>,
 }
 
 /// Statuses of users of one app, with their versions.
@@ -62,12 +65,16 @@ impl Hub {
                 let node = state.index.node_mut(*slot)?;
                 let user = node.key.1;
                 let shown = node.value.shown.as_mut()?;
+                shown.push = None;
                 let status = convert::status_to_wire(&user, &shown.status, shown.version);
                 let frame = shown.frames[codec as usize]
                     .get_or_insert_with(|| codec.encode(&status_changed(vec![status])));
                 Some(frame.clone())
             }
             slots => {
+                for slot in slots {
+                    state.taken(*slot);
+                }
                 let statuses = slots.iter().filter_map(|slot| {
                     let node = state.index.node(*slot)?;
                     let shown = node.value.shown.as_ref()?;
@@ -97,7 +104,8 @@ impl Hub {
     pub(crate) fn merge_own(&self, handle: &SessionHandle, status: Status, version: StatusVersion) {
         let mut state = self.state.lock();
         let Some(own) = state.index.find(&handle.key) else { return };
-        state.show(own, status, version, Some(handle.slot));
+        let owed = state.show(own, status, version, Some(handle.slot));
+        state.follow(own, owed, trace::push_of_call);
         let shown = state.index.node(own).and_then(|node| node.value.shown.as_ref());
         if shown.is_some_and(|shown| shown.version == version)
             && let Some(session) = state.sessions[handle.slot as usize].as_mut()
@@ -119,7 +127,9 @@ impl Hub {
         if let (Some(general), Ok(custom)) =
             (convert::general(change.general), convert::custom_status(&change.custom))
         {
-            state.show(slot, Status { general, custom }, StatusVersion(change.status_version), None);
+            let version = StatusVersion(change.status_version);
+            let owed = state.show(slot, Status { general, custom }, version, None);
+            state.follow(slot, owed, || trace::push_of_change(&change.traceparent));
         }
         for ended in &change.ended {
             let Some(session) = ended.session.filter(|session| session.boot == boot) else { continue };
@@ -145,14 +155,24 @@ impl Hub {
 }
 
 impl State {
-    /// Shows a status if it is newer, and marks everyone who is owed it, save one session.
-    fn show(&mut self, slot: UserSlot, status: Status, version: StatusVersion, save: Option<SessionSlot>) {
-        let Some(node) = self.index.node_mut(slot) else { return };
+    /// Shows a status if it is newer, and marks everyone who is owed it, save one session. Returns how many
+    /// sessions those are.
+    fn show(
+        &mut self,
+        slot: UserSlot,
+        status: Status,
+        version: StatusVersion,
+        save: Option<SessionSlot>,
+    ) -> usize {
+        let Some(node) = self.index.node_mut(slot) else { return 0 };
         if node.value.shown.as_ref().is_some_and(|shown| shown.version >= version) {
-            return;
+            self.tally.stale += 1;
+            return 0;
         }
-        node.value.shown = Some(Shown { status, version, frames: [const { None }; CODECS] });
-        let Some(node) = self.index.node(slot) else { return };
+        self.tally.applied += 1;
+        node.value.shown = Some(Shown { status, version, frames: [const { None }; CODECS], push: None });
+        let Some(node) = self.index.node(slot) else { return 0 };
+        let mut owed = 0;
         let own = node.value.local.iter().flat_map(|local| &local.sessions);
         let watching = node
             .watchers
@@ -162,7 +182,32 @@ impl State {
         for session in own.chain(watching).filter(|session| Some(**session) != save) {
             if let Some(session) = self.sessions[*session as usize].as_mut() {
                 session.mark(slot);
+                owed += 1;
             }
+        }
+        owed
+    }
+
+    /// Keeps the span of a change that sessions are owed until the first of them takes it, or a newer status
+    /// comes.
+    fn follow(&mut self, slot: UserSlot, owed: usize, make: impl FnOnce() -> Span) {
+        if owed == 0 {
+            return;
+        }
+        let span = make();
+        if span.is_disabled() {
+            return;
+        }
+        span.record("rollcall.sessions", owed);
+        if let Some(shown) = self.index.node_mut(slot).and_then(|node| node.value.shown.as_mut()) {
+            shown.push = Some(Box::new(span));
+        }
+    }
+
+    /// Notes that a frame with a user's status was taken.
+    fn taken(&mut self, slot: UserSlot) {
+        if let Some(shown) = self.index.node_mut(slot).and_then(|node| node.value.shown.as_mut()) {
+            shown.push = None;
         }
     }
 }

@@ -65,7 +65,10 @@ impl Reports {
             }
         };
         match self.users.apply(app, &user, trace, decide).await {
-            Ok(_) => {}
+            Ok(applied) => {
+                self.metrics.asserted.inc_by(u64::from(applied.changed.is_some()));
+                self.metrics.decided(&applied.ended);
+            }
             // To assert it again would not help.
             Err(error @ (Error::Unreadable { .. } | Error::Refused(_))) => {
                 error!(%error, "could not hold a session again");

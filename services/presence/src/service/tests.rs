@@ -23,7 +23,7 @@ use rollcall_proto::{
     refusal,
     trace::TraceParent,
 };
-use rollcall_runtime::config::Profile;
+use rollcall_runtime::{config::Profile, ops::Ops};
 use tokio::{task::JoinHandle, time::timeout};
 use tonic::transport::Channel;
 
@@ -57,7 +57,9 @@ async fn start(fixture: &Fixture) -> Running {
         listening: LEASE / 3,
         ..Config::profile(Profile::Default)
     };
-    let service = Service::bind(&config, fixture.store.clone(), Arc::new(bus.clone()), Clock::new()).unwrap();
+    let service =
+        Service::bind(&config, fixture.store.clone(), Arc::new(bus.clone()), Clock::new(), &Ops::default())
+            .unwrap();
     let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));

@@ -129,8 +129,9 @@ async fn a_session_that_ended_after_its_timer_was_read_is_no_stray() {
     fixture.log_in("alice", 1, Platform::Web).await;
     fixture.parts.sessions.logout(&caller("alice", 1), &TraceParent::default()).await.unwrap();
     let before = fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap();
-    let swept =
-        fixture.parts.sweep.end(((app(), user("alice")), vec![(session(1), false)]), seconds(START)).await;
+    let id = TimerId { app: app(), user: user("alice"), session: session(1) };
+    let due = vec![(Timer { deadline: seconds(START), id }, false)];
+    let swept = fixture.parts.sweep.end(((app(), user("alice")), due), seconds(START)).await;
     assert_eq!((swept.ended, swept.spared, swept.strays), (0, 0, 0));
     assert_eq!(fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap(), before);
 }

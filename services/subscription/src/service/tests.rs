@@ -17,7 +17,10 @@ use rollcall_proto::{
         subscription_service_client::SubscriptionServiceClient,
     },
 };
-use rollcall_runtime::config::{Profile, Validate as _};
+use rollcall_runtime::{
+    config::{Profile, Validate as _},
+    ops::Ops,
+};
 use rollcall_store::{MemoryStore, Partitions};
 use tokio::time::timeout;
 
@@ -39,7 +42,8 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let bus = MemoryBus::new();
     let mut changes = bus.subscribe_status().await.unwrap();
     let config = Config { listen: ([127, 0, 0, 1], 0).into() };
-    let service = Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new()).unwrap();
+    let service =
+        Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new(), &Ops::default()).unwrap();
     let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));

@@ -7,6 +7,7 @@ use rollcall_bus::memory::MemoryBus;
 use rollcall_domain::{app::Edition, time::Timestamp};
 use rollcall_proto::event::v1::{Change, ChangeKind};
 use rollcall_records::{Publisher, Publishing};
+use rollcall_runtime::metrics::Registry;
 use rollcall_store::{MemoryStore, Partitions, Store};
 
 use super::*;
@@ -27,7 +28,11 @@ impl Fixture {
         let (publisher, publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
         apps.create(app(), settings(Edition::Premium, true), Vec::new()).await.unwrap();
-        let subscriptions = Subscriptions { lists: Lists::new(store.clone(), publisher), apps };
+        let subscriptions = Subscriptions {
+            lists: Lists::new(store.clone(), publisher),
+            apps,
+            metrics: Metrics::new(&Registry::default()),
+        };
         Self { store, subscriptions, _publishing: publishing }
     }
 

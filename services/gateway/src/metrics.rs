@@ -1,0 +1,220 @@
+//! All that the gateway counts and measures.
+
+use std::sync::{Arc, Weak};
+
+use rollcall_domain::code::{Code, Refusal};
+use rollcall_proto::client::v1::client_frame::Call;
+use rollcall_runtime::metrics::{Counter, Gauge, Registry, Table};
+
+use crate::{Gateway, hub::Tally};
+
+/// The instruments of a gateway.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Connections that are open, also those that are not logged in.
+    connections: Gauge,
+    /// Calls of clients, by method and code.
+    calls: Table,
+    /// Frames received of clients.
+    pub(crate) frames_received: Counter,
+    /// Frames sent: replies, and pushes.
+    frames_sent: [Counter; 2],
+    /// Changes that the notifier sent.
+    pub(crate) changes: Counter,
+    /// Reports to presence, in the order of [`Reported`].
+    reports: [Counter; 3],
+    /// Connections refused, in the order of [`Refused`].
+    refused: [Counter; 5],
+}
+
+macro_rules! methods {
+    ($($name:ident = $text:literal,)*) => {
+        /// What a client can call.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Method { $($name,)* None }
+
+        impl Method {
+            const NAMES: &[&str] = &[$($text,)* "none"];
+
+            /// Says what a frame calls.
+            pub(crate) fn of(call: Option<&Call>) -> Self {
+                match call { $(Some(Call::$name(_)) => Self::$name,)* None => Self::None }
+            }
+
+            /// Returns the name, as in the contract.
+            pub(crate) fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+        }
+    };
+}
+
+methods! {
+    Login = "login",
+    Logout = "logout",
+    Ping = "ping",
+    SetSelfStatus = "set_self_status",
+    GetUserStatus = "get_user_status",
+    Subscribe = "subscribe",
+    Unsubscribe = "unsubscribe",
+    ListSubscriptions = "list_subscriptions",
+}
+
+/// How a report went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reported {
+    /// Presence answered over the bus.
+    Answered,
+    /// It answered by gRPC only.
+    AnsweredPastBus,
+    /// It did not answer.
+    Unanswered,
+}
+
+/// Why a connection was refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refused {
+    /// The origin is not allowed.
+    Origin,
+    /// No known subprotocol was offered.
+    Subprotocol,
+    /// The gateway is not ready.
+    NotReady,
+    /// All connections are taken.
+    Full,
+    /// Too many came in this second.
+    Rate,
+}
+
+/// A frame that is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sent {
+    /// The reply to a call.
+    Reply,
+    /// Statuses.
+    Push,
+}
+
+impl Metrics {
+    /// Makes the instruments.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let codes: Vec<&str> = Code::ALL.iter().map(|code| code.label()).collect();
+        Self {
+            connections: registry
+                .gauge("rollcall_gateway_connections", "Connections of clients that are open."),
+            calls: registry.table(
+                "rollcall_gateway_calls",
+                "Calls of clients by the code of their reply; logins among them.",
+                ("method", Method::NAMES),
+                ("code", &codes),
+            ),
+            frames_received: registry.counter(
+                "rollcall_gateway_frames_received",
+                "Frames received of clients that are logged in.",
+            ),
+            frames_sent: registry.counters(
+                "rollcall_gateway_frames_sent",
+                "Frames written to clients: replies to calls, and pushes of statuses.",
+                "kind",
+                ["reply", "push"],
+            ),
+            changes: registry.counter("rollcall_gateway_changes", "Changes that a notifier sent."),
+            reports: registry.counters(
+                "rollcall_gateway_reports",
+                "Reports to presence: answered over the bus, by gRPC past it, or not at all.",
+                "result",
+                ["answered", "answered_past_bus", "unanswered"],
+            ),
+            refused: registry.counters(
+                "rollcall_gateway_connections_refused",
+                "Connections of clients that were refused.",
+                "reason",
+                ["origin", "subprotocol", "not_ready", "full", "rate"],
+            ),
+        }
+    }
+
+    /// Shows what the gateway holds.
+    pub(crate) fn show(registry: &Registry, gateway: &Arc<Gateway>) {
+        let gauge = |name, help, read: fn(&Gateway) -> usize| {
+            let gateway = Arc::downgrade(gateway);
+            registry.gauge_of(name, help, move || read_of(&gateway, |gateway| read(gateway) as u64));
+        };
+        gauge("rollcall_gateway_sessions", "Sessions held.", |gateway| gateway.hub.counts().0);
+        gauge(
+            "rollcall_gateway_users",
+            "Users held: those with a session here, and those they watch.",
+            |gateway| gateway.hub.counts().1,
+        );
+        gauge(
+            "rollcall_gateway_edges",
+            "Pairs of a user with a session here and one it watches.",
+            |gateway| gateway.hub.edges(),
+        );
+        let counter = |name, help, read: fn(&Tally) -> u64| {
+            let gateway = Arc::downgrade(gateway);
+            registry.counter_of(name, help, move || read_of(&gateway, |gateway| read(&gateway.hub.tally())));
+        };
+        counter(
+            "rollcall_gateway_statuses_applied",
+            "Statuses that were newer than the one shown.",
+            |tally| tally.applied,
+        );
+        counter(
+            "rollcall_gateway_statuses_stale",
+            "Statuses that were not newer than the one shown.",
+            |tally| tally.stale,
+        );
+        counter(
+            "rollcall_gateway_silent_clients",
+            "Sessions ended because their clients were silent.",
+            |tally| tally.silent,
+        );
+    }
+
+    /// Counts the reply to a call.
+    pub(crate) fn called(&self, method: Method, code: Code) {
+        let column = Code::ALL.iter().position(|one| *one == code).unwrap_or_default();
+        self.calls.at(method as usize, column).inc();
+    }
+
+    /// Counts the reply to a call by its result.
+    pub(crate) fn ended<T>(&self, method: Method, result: &Result<T, Refusal>) {
+        self.called(method, result.as_ref().err().map_or(Code::Ok, |refusal| refusal.code));
+    }
+
+    /// Counts a frame that is sent.
+    pub(crate) fn sent(&self, frame: Sent) {
+        self.frames_sent[frame as usize].inc();
+    }
+
+    /// Counts a report.
+    pub(crate) fn reported(&self, how: Reported) {
+        self.reports[how as usize].inc();
+    }
+
+    /// Counts a connection that was refused.
+    pub(crate) fn refused(&self, why: Refused) {
+        self.refused[why as usize].inc();
+    }
+
+    /// Counts a connection as open until what is returned is dropped.
+    pub(crate) fn open(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+}
+
+/// An open connection.
+pub(crate) struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Reads something of a gateway; 0 once it is gone.
+fn read_of(gateway: &Weak<Gateway>, read: impl Fn(&Gateway) -> u64) -> u64 {
+    gateway.upgrade().map(|gateway| read(&gateway)).unwrap_or_default()
+}

@@ -1,0 +1,165 @@
+//! All that presence counts and measures.
+
+use std::sync::Arc;
+
+use rollcall_domain::{id::SessionId, user::EndReason};
+use rollcall_records::OutboxCounts;
+use rollcall_runtime::metrics::{Counter, Histogram, LONG, Registry};
+
+use crate::leases::Leases;
+
+/// The instruments of presence. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Reports of gateways: answered, and not.
+    reports: [Counter; 2],
+    /// Parts of reports that were skipped, for they say nothing that can be read.
+    pub(crate) malformed: Counter,
+    /// Sessions of which gateways reported that they were heard.
+    pub(crate) touched: Counter,
+    /// Those among them that do not exist.
+    pub(crate) missing: Counter,
+    /// Sessions of which gateways asserted that they hold them, and that are held again.
+    pub(crate) asserted: Counter,
+    /// Sessions ended, in the order of [`Metrics::ended`] and at last those of dead gateways.
+    ended: [Counter; 6],
+    /// Sessions that live on for a while after their gateway closed the connection.
+    moved: Counter,
+    /// Gateways declared dead here.
+    pub(crate) dead: Counter,
+    /// Looks for passed deadlines.
+    pub(crate) sweeps: Counter,
+    /// Users who were heard of between the look and the commit.
+    pub(crate) spared: Counter,
+    /// Timers removed because no record knew their session.
+    pub(crate) strays: Counter,
+    /// Failures to end sessions whose deadline has passed.
+    pub(crate) sweep_failures: Counter,
+    /// How long after their deadline sessions ended.
+    pub(crate) lag: Histogram,
+}
+
+/// The place of sessions whose gateway is dead, behind the reasons.
+const ORPHANED: usize = 5;
+
+impl Metrics {
+    /// Makes the instruments.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        Self {
+            reports: registry.counters(
+                "rollcall_presence_reports",
+                "Reports of gateways.",
+                "result",
+                ["answered", "unanswered"],
+            ),
+            malformed: registry
+                .counter("rollcall_presence_report_parts_malformed", "Parts of reports that were skipped."),
+            touched: registry
+                .counter("rollcall_presence_sessions_touched", "Sessions that were reported as heard."),
+            missing: registry.counter(
+                "rollcall_presence_sessions_missing",
+                "Sessions that were reported as heard and do not exist.",
+            ),
+            asserted: registry.counter(
+                "rollcall_presence_sessions_asserted",
+                "Sessions held again because their gateway has their connections.",
+            ),
+            ended: registry.counters(
+                "rollcall_presence_sessions_ended",
+                "Sessions ended; timeout is by passed deadlines and by reports of silent clients, orphaned by the \
+                 death of a gateway.",
+                "reason",
+                ["closed", "timeout", "logout", "kicked", "replaced", "orphaned"],
+            ),
+            moved: registry.counter(
+                "rollcall_presence_sessions_moved",
+                "Sessions kept for a while after their gateway closed the connection: their clients are expected \
+                 elsewhere.",
+            ),
+            dead: registry.counter(
+                "rollcall_presence_gateways_declared_dead",
+                "Gateways that this process declared dead, for they did not report.",
+            ),
+            sweeps: registry.counter("rollcall_presence_sweeps", "Looks for passed deadlines."),
+            spared: registry.counter(
+                "rollcall_presence_sweep_spared",
+                "Users who were heard of between the look and the commit.",
+            ),
+            strays: registry.counter(
+                "rollcall_presence_sweep_strays",
+                "Timers removed because no record knew their session.",
+            ),
+            sweep_failures: registry.counter(
+                "rollcall_presence_sweep_failures",
+                "Failures to end sessions whose deadline has passed.",
+            ),
+            lag: registry.histogram(
+                "rollcall_presence_sweep_lag_seconds",
+                "Time from a session's deadline to its end by a sweep.",
+                LONG,
+            ),
+        }
+    }
+
+    /// Shows what presence holds.
+    pub(crate) fn show(registry: &Registry, leases: &Leases, outbox: &Arc<OutboxCounts>) {
+        let gauge = |name, help, dead: bool| {
+            let leases = leases.clone();
+            let count = move || {
+                leases.known().iter().filter(|lease| lease.dead_since.is_some() == dead).count() as u64
+            };
+            registry.gauge_of(name, help, count);
+        };
+        gauge("rollcall_presence_gateways", "Gateways that live.", false);
+        gauge("rollcall_presence_gateways_dead", "Gateways that are dead and not forgotten yet.", true);
+        let counter = |name, help, read: fn(&OutboxCounts) -> u64| {
+            let outbox = Arc::clone(outbox);
+            registry.counter_of(name, help, move || read(&outbox));
+        };
+        counter(
+            "rollcall_presence_outbox_published",
+            "Outbox entries published at once, by whom they were committed.",
+            OutboxCounts::published,
+        );
+        counter(
+            "rollcall_presence_outbox_left",
+            "Outbox entries left to the relay, for the queue was full or the bus failed.",
+            OutboxCounts::left,
+        );
+        counter(
+            "rollcall_presence_outbox_relayed",
+            "Outbox entries published by the relay, of whatever process.",
+            OutboxCounts::relayed,
+        );
+    }
+
+    /// Counts a report.
+    pub(crate) fn reported(&self, answered: bool) {
+        self.reports[usize::from(!answered)].inc();
+    }
+
+    /// Counts sessions that ended, or moved.
+    pub(crate) fn ended(&self, reason: EndReason, sessions: usize) {
+        let counter = match reason {
+            EndReason::Closed => &self.ended[0],
+            EndReason::Timeout => &self.ended[1],
+            EndReason::Logout => &self.ended[2],
+            EndReason::Kicked => &self.ended[3],
+            EndReason::Replaced => &self.ended[4],
+            EndReason::Moved => &self.moved,
+        };
+        counter.inc_by(sessions as u64);
+    }
+
+    /// Counts sessions that a decision ended.
+    pub(crate) fn decided(&self, ended: &[(SessionId, EndReason)]) {
+        for (_, reason) in ended {
+            self.ended(*reason, 1);
+        }
+    }
+
+    /// Counts sessions that ended because their gateway is dead.
+    pub(crate) fn orphaned(&self, sessions: usize) {
+        self.ended[ORPHANED].inc_by(sessions as u64);
+    }
+}
