@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rollcall_domain::{
     code::{Code, Refusal},
-    id::{AppId, DeviceId, Platform, SessionId, UserId},
+    id::{AppId, DeviceId, Op, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
 };
@@ -111,7 +111,8 @@ impl Sessions {
             .users
             .apply(app, &user, trace, |state, now| {
                 let wanted = custom.clone();
-                let decision = state.on_set_custom(session, wanted.clone().unwrap_or_default(), now)?;
+                let text = wanted.clone().unwrap_or_default();
+                let decision = state.on_set_custom(session, Op::NONE, text, now)?;
                 wanted?;
                 Ok(decision)
             })
