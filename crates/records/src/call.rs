@@ -21,6 +21,13 @@ pub struct Call<'a> {
     pub leaves_mark: bool,
 }
 
+impl<'a> Call<'a> {
+    /// Makes a call with a last moment, or without.
+    pub fn until(trace: &'a TraceParent, not_after: Option<Timestamp>) -> Self {
+        Self { not_after, ..Self::from(trace) }
+    }
+}
+
 impl<'a> From<&'a TraceParent> for Call<'a> {
     fn from(trace: &'a TraceParent) -> Self {
         Self { trace, not_after: None, leaves_mark: false }

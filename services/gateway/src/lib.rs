@@ -21,12 +21,14 @@ mod link;
 mod process;
 mod reports;
 mod service;
+mod store_clock;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rollcall_runtime::clock::Clock;
 
-use self::{backend::Backend, boot::Registration, hub::Hub};
+use self::{backend::Backend, boot::Registration, hub::Hub, store_clock::StoreClock};
 pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
 
 /// What the parts of a gateway share.
@@ -37,11 +39,13 @@ struct Gateway {
     hub: Hub,
     backend: Backend,
     registration: Registration,
+    store_clock: Mutex<StoreClock>,
 }
 
 impl Gateway {
     fn new(config: Config, clock: Clock, backend: Backend) -> Arc<Self> {
         let hub = Hub::new(config.expiry, service::TICK, clock.monotonic());
-        Arc::new(Self { config, clock, hub, backend, registration: Registration::default() })
+        let (registration, store_clock) = (Registration::default(), Mutex::default());
+        Arc::new(Self { config, clock, hub, backend, registration, store_clock })
     }
 }

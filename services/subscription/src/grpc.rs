@@ -12,6 +12,7 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
+use rollcall_records::Call;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -26,10 +27,11 @@ impl SubscriptionService for Subscriptions {
         request: Request<SubscribeRequest>,
     ) -> Result<Response<SubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let SubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
+        let SubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
+        let call = Call::until(&trace, convert::not_after(not_after));
         let revised =
-            Self::subscribe(self, app, &user, &target_ids, &trace).await.map_err(|error| failed(&error))?;
+            Self::subscribe(self, app, &user, &target_ids, call).await.map_err(|error| failed(&error))?;
         Ok(Response::new(SubscribeResponse {
             version: revised.version.0,
             previous_version: revised.previous_version.0,
@@ -43,10 +45,11 @@ impl SubscriptionService for Subscriptions {
         request: Request<UnsubscribeRequest>,
     ) -> Result<Response<UnsubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let UnsubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
+        let UnsubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let (app, user) = subscriber(app_id, &user_id).map_err(|refusal| refused(&refusal))?;
+        let call = Call::until(&trace, convert::not_after(not_after));
         let revised =
-            Self::unsubscribe(self, app, &user, &target_ids, &trace).await.map_err(|error| failed(&error))?;
+            Self::unsubscribe(self, app, &user, &target_ids, call).await.map_err(|error| failed(&error))?;
         Ok(Response::new(UnsubscribeResponse {
             version: revised.version.0,
             previous_version: revised.previous_version.0,

@@ -6,8 +6,8 @@ use rollcall_domain::{
     id::{AppId, UserId},
     subscription::Subscribed,
 };
-use rollcall_proto::{convert, trace::TraceParent};
-use rollcall_records::{Apps, Error, HeldList, Lists, Revised};
+use rollcall_proto::convert;
+use rollcall_records::{Apps, Call, Error, HeldList, Lists, Revised};
 use tracing::debug;
 
 /// Changes and reads subscription lists.
@@ -28,7 +28,7 @@ impl Subscriptions {
         app: AppId,
         user: &UserId,
         targets: &[String],
-        trace: &TraceParent,
+        call: impl Into<Call<'_>>,
     ) -> Result<Revised<Subscribed>, Error> {
         if targets.is_empty() {
             let message = "the list holds no ids, expected at least 1";
@@ -42,7 +42,7 @@ impl Subscriptions {
         let settings = self.admit(app, targets.len()).await?;
         let limit = settings.limits.subscriptions as usize;
         let revised =
-            self.lists.revise(app, user, trace, |list| list.subscribe(user, &targets, limit)).await?;
+            self.lists.revise(app, user, call, |list| list.subscribe(user, &targets, limit)).await?;
         let Subscribed { added, evicted } = &revised.value;
         debug!(%user, added = added.len(), evicted = evicted.len(), "subscribed");
         Ok(revised)
@@ -55,11 +55,11 @@ impl Subscriptions {
         app: AppId,
         user: &UserId,
         targets: &[String],
-        trace: &TraceParent,
+        call: impl Into<Call<'_>>,
     ) -> Result<Revised<Vec<UserId>>, Error> {
         let targets = read(targets)?;
         self.admit(app, targets.len()).await?;
-        let revised = self.lists.revise(app, user, trace, |list| Ok(list.unsubscribe(&targets))).await?;
+        let revised = self.lists.revise(app, user, call, |list| Ok(list.unsubscribe(&targets))).await?;
         debug!(%user, removed = revised.value.len(), "unsubscribed");
         Ok(revised)
     }
