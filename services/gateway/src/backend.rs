@@ -35,6 +35,9 @@ use crate::hub::UserKey;
 /// The greatest number of ids in one read of statuses.
 pub(crate) const READ_IDS: usize = 500;
 
+/// The last moment of a call that has none: it changes nothing.
+const NO_LIMIT: u64 = 0;
+
 /// A call that changes something of a user.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change<'a> {
@@ -59,39 +62,11 @@ impl Backend {
         Self { presence, subscription, timeout }
     }
 
-    /// Calls presence.
+    /// Calls presence, and settles what became of a call with a last moment.
     async fn presence<M: Clone, T, F>(
         &self,
         trace: &TraceParent,
-        message: M,
-        call: impl Fn(PresenceServiceClient<Channel>, tonic::Request<M>) -> F,
-    ) -> Result<T, Refusal>
-    where
-        F: Future<Output = Result<Response<T>, tonic::Status>>,
-    {
-        let call = |channel| call(PresenceServiceClient::new(channel), self.request(trace, message.clone()));
-        answer(self.presence.call(call).await)
-    }
-
-    /// Calls subscription.
-    async fn subscription<M: Clone, T, F>(
-        &self,
-        trace: &TraceParent,
-        message: M,
-        call: impl Fn(SubscriptionServiceClient<Channel>, tonic::Request<M>) -> F,
-    ) -> Result<T, Refusal>
-    where
-        F: Future<Output = Result<Response<T>, tonic::Status>>,
-    {
-        let call =
-            |channel| call(SubscriptionServiceClient::new(channel), self.request(trace, message.clone()));
-        answer(self.subscription.call(call).await)
-    }
-
-    /// Calls presence to change something, and settles what became of it.
-    async fn change_presence<M: Clone, T, F>(
-        &self,
-        (trace, not_after): (&TraceParent, u64),
+        not_after: u64,
         message: M,
         call: impl Fn(PresenceServiceClient<Channel>, tonic::Request<M>) -> F,
     ) -> Result<T, Refusal>
@@ -102,10 +77,11 @@ impl Backend {
         self.settle(&self.presence, not_after, call).await
     }
 
-    /// Calls subscription to change something, and settles what became of it.
-    async fn change_subscription<M: Clone, T, F>(
+    /// Calls subscription, and settles what became of a call with a last moment.
+    async fn subscription<M: Clone, T, F>(
         &self,
-        (trace, not_after): (&TraceParent, u64),
+        trace: &TraceParent,
+        not_after: u64,
         message: M,
         call: impl Fn(SubscriptionServiceClient<Channel>, tonic::Request<M>) -> F,
     ) -> Result<T, Refusal>
@@ -153,7 +129,7 @@ impl Backend {
         login: LoginRequest,
     ) -> Result<LoginResponse, Refusal> {
         let call = async |mut presence: PresenceServiceClient<_>, request| presence.login(request).await;
-        self.change_presence((trace, login.not_after), login, call).await
+        self.presence(trace, login.not_after, login, call).await
     }
 
     /// Ends a session by logout.
@@ -166,7 +142,7 @@ impl Backend {
         let session = Some(convert::session_to_wire(session));
         let request = LogoutRequest { app_id, user_id, session, not_after };
         let call = async |mut presence: PresenceServiceClient<_>, request| presence.logout(request).await;
-        self.change_presence((trace, not_after), request, call).await.map(drop)
+        self.presence(trace, not_after, request, call).await.map(drop)
     }
 
     /// Stores a custom status, as command `op` of a session.
@@ -182,7 +158,7 @@ impl Backend {
         let request = SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op: op.0 };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.set_self_status(request).await;
-        let response = self.change_presence((trace, not_after), request, call).await?;
+        let response = self.presence(trace, not_after, request, call).await?;
         response.status.ok_or_else(|| internal("presence answered without a status"))
     }
 
@@ -196,7 +172,7 @@ impl Backend {
         let request = GetUserStatusRequest { app_id: app.get(), user_ids };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.get_user_status(request).await;
-        let response = self.presence(trace, request, call).await?;
+        let response = self.presence(trace, NO_LIMIT, request, call).await?;
         Ok((response.statuses, response.failures))
     }
 
@@ -220,7 +196,7 @@ impl Backend {
         let (app_id, user_id) = names(key);
         let request = SubscribeRequest { app_id, user_id, target_ids, not_after };
         let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.subscribe(request).await;
-        self.change_subscription((trace, not_after), request, call).await
+        self.subscription(trace, not_after, request, call).await
     }
 
     /// Unsubscribes a user.
@@ -232,7 +208,7 @@ impl Backend {
         let (app_id, user_id) = names(key);
         let request = UnsubscribeRequest { app_id, user_id, target_ids, not_after };
         let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.unsubscribe(request).await;
-        self.change_subscription((trace, not_after), request, call).await
+        self.subscription(trace, not_after, request, call).await
     }
 
     /// Reads a user's subscription list and its version.
@@ -245,7 +221,7 @@ impl Backend {
         let request = ListSubscriptionsRequest { app_id, user_id };
         let call =
             async |mut lists: SubscriptionServiceClient<_>, request| lists.list_subscriptions(request).await;
-        let response = self.subscription(trace, request, call).await?;
+        let response = self.subscription(trace, NO_LIMIT, request, call).await?;
         Ok((response.version, response.target_ids))
     }
 }
@@ -261,3 +237,6 @@ fn names((app, user): UserKey) -> (u32, String) {
 fn internal(message: &'static str) -> Refusal {
     Refusal::new(rollcall_domain::code::Code::Internal, message)
 }
+
+#[cfg(test)]
+mod tests;

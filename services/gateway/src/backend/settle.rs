@@ -50,7 +50,8 @@ impl Backend {
             return answer(ended);
         }
         passed.await;
-        let again = tokio::time::timeout(self.timeout - self.patience(), endpoints.call(&call)).await;
+        let rest = self.timeout.saturating_sub(self.patience());
+        let again = tokio::time::timeout(rest, endpoints.call(&call)).await;
         answer(again.unwrap_or(ended))
     }
 }
@@ -58,7 +59,7 @@ impl Backend {
 /// Says whether a call that ended so has left, and was not answered: answers of ours have details.
 fn may_be_served(status: &Status) -> bool {
     let mut causes = std::iter::successors(status.source(), |&cause| cause.source());
-    status.details().is_empty() && !causes.any(|cause| cause.is::<ConnectError>())
+    status.details().is_empty() && !causes.any(<dyn Error>::is::<ConnectError>)
 }
 
 #[cfg(test)]

@@ -182,6 +182,27 @@ async fn a_copy_of_a_set_changes_nothing_and_is_answered_with_the_status_as_it_i
     assert_eq!(fixture.outbox("alice").await.len(), entries, "nobody is told");
 }
 
+// FAULT 10
+#[tokio::test]
+async fn a_set_or_logout_whose_reply_was_lost_and_that_another_commit_overtook_is_made_all_the_same() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    // The first commit of all writes the order of the login, as what is put back does.
+    set_as(&fixture, 1, 1, "before").await.unwrap();
+    let (trace, sessions) = (TraceParent::default(), &fixture.parts.sessions);
+    let call = Call::until(&trace, Some(seconds(START + 1)));
+
+    fixture.store.put_back.store(true, Ordering::SeqCst);
+    let unnumbered = sessions.set_self_status(&caller("alice", 1), Op::NONE, "unknown", call).await;
+    assert_eq!(code(unnumbered), Code::ServerTimeout, "it may have been made");
+    fixture.store.put_back.store(true, Ordering::SeqCst);
+    sessions.set_self_status(&caller("alice", 1), Op(2), "after", call).await.unwrap();
+    assert_eq!(fixture.status("alice").await.1, "after");
+    fixture.store.put_back.store(true, Ordering::SeqCst);
+    sessions.logout(&caller("alice", 1), call).await.unwrap();
+    assert_eq!(fixture.status("alice").await.0, UNLOGINED);
+}
+
 // SPEC K1
 #[tokio::test]
 async fn a_session_that_is_not_live_is_refused_before_its_text_is_looked_at() {
