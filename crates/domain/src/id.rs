@@ -158,6 +158,16 @@ pub struct SessionId {
     pub counter: u64,
 }
 
+/// Numbers the commands of one session by which it changes its user: from 1, in the order in which its client gave
+/// them. Some may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Op(pub u64);
+
+impl Op {
+    /// The number of a command that has none.
+    pub const NONE: Self = Self(0);
+}
+
 /// The kind of device that a session runs on. Numbers are those of the wire and of stored records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

@@ -11,7 +11,7 @@ mod session;
 use std::collections::BTreeMap;
 
 use crate::{
-    id::{DeviceId, Platform, SessionId},
+    id::{DeviceId, Op, Platform, SessionId},
     status::{CustomStatus, RecordVersion, Status},
     time::Timestamp,
 };
@@ -30,6 +30,8 @@ pub struct Session {
     pub device: DeviceId,
     /// The record version at which the login committed; `None` until it has.
     pub order: Option<RecordVersion>,
+    /// The last of its numbered commands that was applied; [`Op::NONE`] while none was.
+    pub last_op: Op,
 }
 
 /// How a session ended. Numbers are those of the wire and of stored records.
@@ -125,7 +127,7 @@ impl UserState {
         }
         let change = if after.status() != self.status() {
             Some(Change::Status)
-        } else if after.sessions != self.sessions {
+        } else if !after.sessions.keys().eq(self.sessions.keys()) {
             Some(Change::Sessions)
         } else {
             None

@@ -5,6 +5,7 @@ use rollcall_domain::{
     code::{Code, Refusal},
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
     status::{CustomStatus, General, Status, StatusVersion},
+    time::Timestamp,
     user::EndReason,
 };
 
@@ -53,6 +54,11 @@ pub fn session_id(session: Option<&common::SessionId>) -> Result<SessionId, Refu
 /// Writes a session id.
 pub fn session_to_wire(session: SessionId) -> common::SessionId {
     common::SessionId { boot: session.boot.0, counter: session.counter }
+}
+
+/// Reads the last moment of a call, µs of the store's clock; 0 is none.
+pub fn not_after(micros: u64) -> Option<Timestamp> {
+    (micros != 0).then_some(Timestamp(micros))
 }
 
 /// Reads a general status by its wire number; unknown is `None`.

@@ -13,9 +13,11 @@ use rollcall_domain::{
     id::AppId,
     status::RecordVersion,
 };
+use rollcall_proto::trace::TraceParent;
 use rollcall_store::{Key, Record, Store};
 
 use crate::{
+    call::Call,
     codec,
     commit::{self, Done, Plan},
     error::Error,
@@ -95,7 +97,9 @@ impl Apps {
     /// Stores a new app; one that exists is refused with 6017, and nothing changes.
     pub async fn create(&self, app: AppId, settings: Settings, keys: Vec<TokenKey>) -> Result<App, Error> {
         let value = codec::app::encode(&settings, &keys);
-        let ((), _, done) = commit::commit(&*self.store, Key::App(app), None, |record, _now| match record {
+        let trace = TraceParent::default();
+        let call = Call::from(&trace);
+        let ((), _, done) = commit::commit(&*self.store, Key::App(app), call, |record, _now| match record {
             Some(_) => Err(exists(app).into()),
             None => Ok(((), Some(Plan::put(value.clone())))),
         })
@@ -112,7 +116,9 @@ impl Apps {
         app: AppId,
         mut change: impl FnMut(&Settings) -> Result<Settings, Refusal> + Send,
     ) -> Result<App, Error> {
-        let (mut after, _, done) = commit::commit(&*self.store, Key::App(app), None, |record, _now| {
+        let trace = TraceParent::default();
+        let call = Call::from(&trace);
+        let (mut after, _, done) = commit::commit(&*self.store, Key::App(app), call, |record, _now| {
             let before = decode(record)?.ok_or_else(|| unknown(app))?;
             let settings = change(&before.settings)?;
             let changed = settings != before.settings;

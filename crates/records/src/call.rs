@@ -15,10 +15,21 @@ pub struct Call<'a> {
     /// than the moment at which the caller gives up. What is looked for in vain, because somebody else changed
     /// the record, is [`Error::Store`](crate::Error::Store) and takes no effect later.
     pub not_after: Option<Timestamp>,
+    /// Whether the decision, made upon a record in which its change is, or was overtaken, changes nothing.
+    ///
+    /// Then a change that was looked for in vain is decided anew, and so either found or made.
+    pub leaves_mark: bool,
+}
+
+impl<'a> Call<'a> {
+    /// Makes a call with a last moment, or without.
+    pub fn until(trace: &'a TraceParent, not_after: Option<Timestamp>) -> Self {
+        Self { not_after, ..Self::from(trace) }
+    }
 }
 
 impl<'a> From<&'a TraceParent> for Call<'a> {
     fn from(trace: &'a TraceParent) -> Self {
-        Self { trace, not_after: None }
+        Self { trace, not_after: None, leaves_mark: false }
     }
 }

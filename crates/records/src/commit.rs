@@ -10,7 +10,11 @@ use rollcall_store::{
     port::{Timer, TimerChange, Write},
 };
 
-use crate::{error::Error, lost::Sent};
+use crate::{
+    call::Call,
+    error::Error,
+    lost::{Fate, Sent},
+};
 
 /// How often a commit is tried. Each failed try means that another one's commit succeeded; this is more than a
 /// user has sessions, and each session runs one command at a time.
@@ -57,14 +61,15 @@ pub(crate) enum Done {
 /// Reads the record, lets `decide` make a plan or none, and commits it; begins anew when another commit came
 /// between. Returns what `decide` returned, the versions that it saw, and how it went.
 ///
-/// After the last moment nothing is applied any more ([`Error::Late`]). Where there is one, what became of a
+/// After the call's last moment nothing is applied any more ([`Error::Late`]). Where there is one, what became of a
 /// commit to which the store did not reply is looked for; without, it is not known.
 pub(crate) async fn commit<T>(
     store: &dyn Store,
     key: Key,
-    not_after: Option<Timestamp>,
+    call: Call<'_>,
     mut decide: impl FnMut(Option<Record>, Timestamp) -> Result<(T, Option<Plan>), Error> + Send,
 ) -> Result<(T, Versions, Done), Error> {
+    let Call { not_after, leaves_mark, .. } = call;
     for _ in 0..ATTEMPTS {
         let keys = [key];
         let (records, now) = tokio::try_join!(store.get(&keys), store.now())?;
@@ -91,7 +96,12 @@ pub(crate) async fn commit<T>(
             (Ok(Outcome::Late), _) => return Err(Error::Late),
             (Ok(Outcome::Conflict), _) => continue,
             (Ok(Outcome::Guarded), _) => return Ok((value, seen, Done::Guarded)),
-            (Err(lost), Some(last)) => sent.settle(store, last, lost).await?,
+            (Err(lost), Some(last)) => match sent.settle(store, last).await {
+                Fate::Applied(committed) => committed,
+                Fate::Refused => return Err(Error::Late),
+                Fate::Overtaken if leaves_mark => continue,
+                Fate::Overtaken | Fate::UnderWay(_) => return Err(lost.into()),
+            },
             (Err(lost), None) => return Err(lost.into()),
         };
         return Ok((value, seen, Done::Committed(committed)));

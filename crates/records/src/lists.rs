@@ -68,9 +68,10 @@ impl Lists {
         call: impl Into<Call<'a>>,
         mut revise: impl FnMut(&mut SubscriptionList) -> Result<T, Refusal> + Send,
     ) -> Result<Revised<T>, Error> {
-        let Call { trace, not_after } = call.into();
+        let call = call.into();
+        let trace = call.trace;
         let key = Key::Subscriptions(app, *user);
-        let (value, seen, done) = commit::commit(&*self.store, key, not_after, |record, _now| {
+        let (value, seen, done) = commit::commit(&*self.store, key, call, |record, _now| {
             let before = decode(record)?.list;
             let mut after = before.clone();
             let value = revise(&mut after)?;

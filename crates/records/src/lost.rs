@@ -4,7 +4,8 @@
 //! Then the record tells. Where it is as before, the commit was not applied, and never will be. Where it holds
 //! the value that was sent, and did not before, the commit was applied; should another one have written the same
 //! upon the same, nobody could see a difference. Where it holds something else, somebody else's commit was applied,
-//! and ours may have been before: that is all that can be said without a mark of the call in the record.
+//! and ours may have been before: that is all that can be said without a mark of the call in the record. Where there is one,
+//! the decision is made anew, and finds it.
 
 use std::time::Duration;
 
@@ -12,8 +13,6 @@ use bytes::Bytes;
 use rollcall_domain::time::Timestamp;
 use rollcall_store::{Committed, Error as StoreError, Key, Record, Store};
 use tokio::time::{sleep, timeout};
-
-use crate::error::Error;
 
 /// The longest wait for the last moment of a commit: longer than a call may take. What a later one became of is
 /// looked for no longer than this.
@@ -36,41 +35,33 @@ pub(crate) struct Sent {
     pub(crate) at: Timestamp,
 }
 
-/// What a look at the record told.
-enum Fate {
+/// What became of a commit.
+pub(crate) enum Fate {
     /// It was applied.
     Applied(Committed),
     /// It was not applied, and will not be.
     Refused,
     /// It is over, and another commit is in the record.
     Overtaken,
-    /// It may still be applied for this long.
+    /// It may still be applied for this long; or, where the store did not tell, for longer than was waited.
     UnderWay(Duration),
 }
 
 impl Sent {
-    /// Finds out what became of the commit, which must not be applied after `last`: returns what it committed
-    /// (the entry is left to the relay), or fails with [`Error::Late`] if it was not and will not be applied.
-    /// Where that cannot be told, fails with `lost`.
-    pub(crate) async fn settle(
-        &self,
-        store: &dyn Store,
-        last: Timestamp,
-        lost: StoreError,
-    ) -> Result<Committed, Error> {
+    /// Finds out what became of the commit, which must not be applied after `last`. The entry of one that was
+    /// applied is left to the relay.
+    pub(crate) async fn settle(&self, store: &dyn Store, last: Timestamp) -> Fate {
         let looking = async {
             loop {
                 match self.look(store, last).await {
-                    Ok(Fate::Applied(committed)) => return Some(Ok(committed)),
-                    Ok(Fate::Refused) => return Some(Err(Error::Late)),
-                    Ok(Fate::Overtaken) => return None,
                     Ok(Fate::UnderWay(remaining)) => sleep(remaining).await,
+                    Ok(fate) => return fate,
                     Err(_) => sleep(PAUSE).await,
                 }
             }
         };
         let limit = until(self.at, last).min(WAIT_MAX) + GRACE;
-        timeout(limit, looking).await.ok().flatten().unwrap_or(Err(lost.into()))
+        timeout(limit, looking).await.unwrap_or(Fate::UnderWay(limit))
     }
 
     async fn look(&self, store: &dyn Store, last: Timestamp) -> Result<Fate, StoreError> {

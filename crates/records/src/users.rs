@@ -76,7 +76,8 @@ impl Users {
         guards: &[Timer],
         mut decide: impl FnMut(&UserState, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
     ) -> Result<Option<Applied>, Error> {
-        let Call { trace, not_after } = call.into();
+        let call = call.into();
+        let trace = call.trace;
         let key = Key::User(app, *user);
         let decide = |record: Option<Record>, now| {
             let state = decode(record)?;
@@ -85,7 +86,7 @@ impl Users {
             Ok(((decision.state, decision.change, decision.ended), Some(plan)))
         };
         let ((mut state, changed, ended), seen, done) =
-            commit::commit(&*self.store, key, not_after, decide).await?;
+            commit::commit(&*self.store, key, call, decide).await?;
         let (record_version, status_version) = match done {
             Done::Guarded => return Ok(None),
             Done::Kept => (seen.record, seen.status),

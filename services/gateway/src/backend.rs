@@ -1,17 +1,20 @@
 //! The services behind the gateway, as calls with a deadline each.
 
+mod settle;
+
 use std::time::Duration;
 
 use rollcall_domain::{
     code::Refusal,
-    id::{AppId, SessionId, UserId},
+    id::{AppId, Op, SessionId, UserId},
     status::{Status, StatusVersion},
 };
 use rollcall_proto::{
     common::v1::{UserFailure, UserStatus},
     convert,
     gateway::v1::{
-        RegisterRequest, ReportRequest, ReportResponse, gateway_service_client::GatewayServiceClient,
+        RegisterRequest, RegisterResponse, ReportRequest, ReportResponse,
+        gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
         GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest, SetSelfStatusRequest,
@@ -32,6 +35,18 @@ use crate::hub::UserKey;
 /// The greatest number of ids in one read of statuses.
 pub(crate) const READ_IDS: usize = 500;
 
+/// The last moment of a call that has none: it changes nothing.
+const NO_LIMIT: u64 = 0;
+
+/// A call that changes something of a user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) trace: &'a TraceParent,
+    pub(crate) key: UserKey,
+    /// The last moment at which it may be stored, µs of the store's clock; 0 for none.
+    pub(crate) not_after: u64,
+}
+
 /// Calls to presence and subscription. One that is lost on its way is tried again at another instance: all are such
 /// that twice is once.
 #[derive(Debug)]
@@ -47,10 +62,11 @@ impl Backend {
         Self { presence, subscription, timeout }
     }
 
-    /// Calls presence.
+    /// Calls presence, and settles what became of a call with a last moment.
     async fn presence<M: Clone, T, F>(
         &self,
         trace: &TraceParent,
+        not_after: u64,
         message: M,
         call: impl Fn(PresenceServiceClient<Traced>, tonic::Request<M>) -> F,
     ) -> Result<T, Refusal>
@@ -58,13 +74,14 @@ impl Backend {
         F: Future<Output = Result<Response<T>, tonic::Status>>,
     {
         let call = |channel| call(PresenceServiceClient::new(channel), self.request(trace, message.clone()));
-        answer(self.presence.call(call).await)
+        self.settle(&self.presence, not_after, call).await
     }
 
-    /// Calls subscription.
+    /// Calls subscription, and settles what became of a call with a last moment.
     async fn subscription<M: Clone, T, F>(
         &self,
         trace: &TraceParent,
+        not_after: u64,
         message: M,
         call: impl Fn(SubscriptionServiceClient<Traced>, tonic::Request<M>) -> F,
     ) -> Result<T, Refusal>
@@ -73,7 +90,7 @@ impl Backend {
     {
         let call =
             |channel| call(SubscriptionServiceClient::new(channel), self.request(trace, message.clone()));
-        answer(self.subscription.call(call).await)
+        self.settle(&self.subscription, not_after, call).await
     }
 
     fn request<T>(&self, trace: &TraceParent, message: T) -> tonic::Request<T> {
@@ -82,14 +99,13 @@ impl Backend {
         request
     }
 
-    /// Registers this gateway, and returns its boot id and the token of its lease.
-    pub(crate) async fn register(&self) -> Result<(u64, Vec<u8>), Refusal> {
+    /// Registers this gateway.
+    pub(crate) async fn register(&self) -> Result<RegisterResponse, Refusal> {
         let call = async |channel| {
             let request = self.request(&TraceParent::default(), RegisterRequest {});
             GatewayServiceClient::new(channel).register(request).await
         };
-        let registered = answer(self.presence.call(call).await)?;
-        Ok((registered.boot, registered.token))
+        answer(self.presence.call(call).await)
     }
 
     /// Reports to presence, past the bus.
@@ -112,37 +128,37 @@ impl Backend {
         trace: &TraceParent,
         login: LoginRequest,
     ) -> Result<LoginResponse, Refusal> {
-        self.presence(trace, login, async |mut presence, request| presence.login(request).await).await
+        let call = async |mut presence: PresenceServiceClient<_>, request| presence.login(request).await;
+        self.presence(trace, login.not_after, login, call).await
     }
 
     /// Ends a session by logout.
     pub(crate) async fn logout(
         &self,
-        trace: &TraceParent,
-        key: UserKey,
+        Change { trace, key, not_after }: Change<'_>,
         session: SessionId,
     ) -> Result<(), Refusal> {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
-        let request = LogoutRequest { app_id, user_id, session };
+        let request = LogoutRequest { app_id, user_id, session, not_after };
         let call = async |mut presence: PresenceServiceClient<_>, request| presence.logout(request).await;
-        self.presence(trace, request, call).await.map(drop)
+        self.presence(trace, not_after, request, call).await.map(drop)
     }
 
-    /// Stores a custom status.
+    /// Stores a custom status, as command `op` of a session.
     pub(crate) async fn set_self_status(
         &self,
-        trace: &TraceParent,
-        key: UserKey,
+        Change { trace, key, not_after }: Change<'_>,
         session: SessionId,
+        op: Op,
         custom: String,
     ) -> Result<UserStatus, Refusal> {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
-        let request = SetSelfStatusRequest { app_id, user_id, session, custom };
+        let request = SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op: op.0 };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.set_self_status(request).await;
-        let response = self.presence(trace, request, call).await?;
+        let response = self.presence(trace, not_after, request, call).await?;
         response.status.ok_or_else(|| internal("presence answered without a status"))
     }
 
@@ -156,7 +172,7 @@ impl Backend {
         let request = GetUserStatusRequest { app_id: app.get(), user_ids };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.get_user_status(request).await;
-        let response = self.presence(trace, request, call).await?;
+        let response = self.presence(trace, NO_LIMIT, request, call).await?;
         Ok((response.statuses, response.failures))
     }
 
@@ -174,27 +190,25 @@ impl Backend {
     /// Subscribes a user.
     pub(crate) async fn subscribe(
         &self,
-        trace: &TraceParent,
-        key: UserKey,
+        Change { trace, key, not_after }: Change<'_>,
         target_ids: Vec<String>,
     ) -> Result<SubscribeResponse, Refusal> {
         let (app_id, user_id) = names(key);
-        let request = SubscribeRequest { app_id, user_id, target_ids };
+        let request = SubscribeRequest { app_id, user_id, target_ids, not_after };
         let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.subscribe(request).await;
-        self.subscription(trace, request, call).await
+        self.subscription(trace, not_after, request, call).await
     }
 
     /// Unsubscribes a user.
     pub(crate) async fn unsubscribe(
         &self,
-        trace: &TraceParent,
-        key: UserKey,
+        Change { trace, key, not_after }: Change<'_>,
         target_ids: Vec<String>,
     ) -> Result<UnsubscribeResponse, Refusal> {
         let (app_id, user_id) = names(key);
-        let request = UnsubscribeRequest { app_id, user_id, target_ids };
+        let request = UnsubscribeRequest { app_id, user_id, target_ids, not_after };
         let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.unsubscribe(request).await;
-        self.subscription(trace, request, call).await
+        self.subscription(trace, not_after, request, call).await
     }
 
     /// Reads a user's subscription list and its version.
@@ -207,7 +221,7 @@ impl Backend {
         let request = ListSubscriptionsRequest { app_id, user_id };
         let call =
             async |mut lists: SubscriptionServiceClient<_>, request| lists.list_subscriptions(request).await;
-        let response = self.subscription(trace, request, call).await?;
+        let response = self.subscription(trace, NO_LIMIT, request, call).await?;
         Ok((response.version, response.target_ids))
     }
 }
@@ -223,3 +237,6 @@ fn names((app, user): UserKey) -> (u32, String) {
 fn internal(message: &'static str) -> Refusal {
     Refusal::new(rollcall_domain::code::Code::Internal, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use rollcall_domain::id::{BootId, SessionId};
+use rollcall_proto::gateway::v1::RegisterResponse;
 use rollcall_runtime::rng;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -63,7 +64,8 @@ impl Gateway {
         let mut wait = REGISTER_FIRST;
         loop {
             match self.backend.register().await {
-                Ok((id, token)) => {
+                Ok(RegisterResponse { boot: id, token, store_now }) => {
+                    self.hear_store(store_now);
                     let mut boot = self.registration.0.write();
                     *boot = Boot { id, token, former: boot.id };
                     return true;

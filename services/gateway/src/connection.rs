@@ -21,6 +21,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{Sink as _, StreamExt as _, stream::FuturesUnordered};
 use rollcall_domain::{
     code::{Code, Refusal},
+    id::Op,
     user::EndReason,
 };
 use rollcall_proto::{
@@ -59,6 +60,8 @@ struct Connection {
     calls: FuturesUnordered<Call>,
     /// Calls that change something, waiting for the one before: they run in order.
     commands: VecDeque<Command>,
+    /// The number of the last set that came: it only grows, whatever boot the session is under.
+    last_op: Op,
     /// What kind of command is on its way.
     running: Running,
     /// Encoded replies, not yet written.
@@ -120,6 +123,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: C
         handle,
         calls: FuturesUnordered::new(),
         commands: VecDeque::new(),
+        last_op: Op::NONE,
         running: Running::Nothing,
         replies: VecDeque::from([reply]),
         unanswered: 1,

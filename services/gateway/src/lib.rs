@@ -22,13 +22,15 @@ mod metrics;
 mod process;
 mod reports;
 mod service;
+mod store_clock;
 mod trace;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rollcall_runtime::clock::Clock;
 
-use self::{backend::Backend, boot::Registration, hub::Hub, metrics::Metrics};
+use self::{backend::Backend, boot::Registration, hub::Hub, metrics::Metrics, store_clock::StoreClock};
 pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
 
 /// What the parts of a gateway share.
@@ -40,11 +42,13 @@ struct Gateway {
     backend: Backend,
     metrics: Metrics,
     registration: Registration,
+    store_clock: Mutex<StoreClock>,
 }
 
 impl Gateway {
     fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
         let hub = Hub::new(config.expiry, service::TICK, clock.monotonic());
-        Arc::new(Self { config, clock, hub, backend, metrics, registration: Registration::default() })
+        let (registration, store_clock) = (Registration::default(), Mutex::default());
+        Arc::new(Self { config, clock, hub, backend, metrics, registration, store_clock })
     }
 }

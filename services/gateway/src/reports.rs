@@ -53,6 +53,7 @@ async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutd
             return;
         }
         let Some(reply) = ask(gateway, bus, &report).await else { return };
+        gateway.hear_store(reply.store_now);
         if reply.dead {
             return gateway.be_reborn(shutdown).await;
         }

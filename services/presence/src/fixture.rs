@@ -172,6 +172,8 @@ pub(crate) struct Meddled {
     pub(crate) away: AtomicBool,
     /// No commit of a user is answered.
     pub(crate) read_only: AtomicBool,
+    /// The next commit of a user is not answered, and another one puts the record back that was before it.
+    pub(crate) put_back: AtomicBool,
     /// Touched once when timers were read.
     pub(crate) touched_after_due: Mutex<Option<Timer>>,
 }
@@ -186,8 +188,19 @@ impl Meddled {
             clock,
             away: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
+            put_back: AtomicBool::new(false),
             touched_after_due: Mutex::new(None),
         }
+    }
+
+    async fn put_back(&self, commit: Commit) -> Result<Outcome, port::Error> {
+        let before = self.inner.get(&[commit.key]).await?.remove(0).unwrap();
+        let outcome = self.inner.commit(commit.clone()).await?;
+        let Outcome::Committed(committed) = outcome else { panic!("{outcome:?}") };
+        let (expected, write) = (Some(committed.record), port::Write::Put(before.value));
+        let other = Commit { expected, write, not_after: None, timers: Vec::new(), entry: None, ..commit };
+        assert!(matches!(self.inner.commit(other).await?, Outcome::Committed(_)));
+        Err(port::Error::Unavailable("on purpose".to_owned()))
     }
 
     fn answers(&self) -> Result<(), port::Error> {
@@ -216,6 +229,9 @@ impl Store for Meddled {
         self.answers()?;
         if self.read_only.load(Ordering::SeqCst) && matches!(commit.key, Key::User(..)) {
             return Err(port::Error::Unavailable("on purpose".to_owned()));
+        }
+        if matches!(commit.key, Key::User(..)) && self.put_back.swap(false, Ordering::SeqCst) {
+            return self.put_back(commit).await;
         }
         self.inner.commit(commit).await
     }

@@ -165,7 +165,8 @@ impl Reports {
             warn!(malformed, "skipped parts of a report");
         }
         let apps = self.newer(&report.apps).await;
-        Ok(ReportResponse { missing, apps, unsettled, superseded, dead: false })
+        let store_now = self.store.now().await?.0;
+        Ok(ReportResponse { missing, apps, unsettled, superseded, store_now, dead: false })
     }
 
     /// Moves the deadlines of heard sessions on, and returns those that do not exist.

@@ -4,13 +4,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rollcall_domain::{
     code::{Code, Refusal},
-    id::{AppId, DeviceId, Platform, SessionId, UserId},
+    id::{AppId, DeviceId, Op, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
     user::EndReason,
 };
-use rollcall_proto::{convert, trace::TraceParent};
-use rollcall_records::{App, Apps, Error, Users};
+use rollcall_proto::convert;
+use rollcall_records::{App, Apps, Call, Error, Users};
 use rollcall_store::Store;
 use tracing::debug;
 
@@ -65,7 +65,7 @@ pub(crate) struct Answers {
 impl Sessions {
     /// Verifies the token and adds the session, which expires unless it is heard of. Checked in the order of
     /// SPEC H1. A session that was added before is left as it is.
-    pub(crate) async fn login(&self, login: &Login, trace: &TraceParent) -> Result<LoggedIn, Error> {
+    pub(crate) async fn login(&self, login: &Login, call: impl Into<Call<'_>>) -> Result<LoggedIn, Error> {
         let Login { caller: Caller { app: app_id, user, session }, .. } = *login;
         let app = self.apps.get(app_id).await?;
         let now = self.store.now().await?;
@@ -74,7 +74,7 @@ impl Sessions {
         let (platform, device) = (login.platform, login.device);
         let applied = self
             .users
-            .apply(app_id, &user, trace, |state, now| {
+            .apply(app_id, &user, call, |state, now| {
                 Ok(state.on_login(session, platform, device, self.expiry, now))
             })
             .await?;
@@ -92,30 +92,36 @@ impl Sessions {
     }
 
     /// Ends the session by logout; one that is gone already is no error (SPEC H6).
-    pub(crate) async fn logout(&self, caller: &Caller, trace: &TraceParent) -> Result<(), Error> {
+    pub(crate) async fn logout(&self, caller: &Caller, call: impl Into<Call<'_>>) -> Result<(), Error> {
         let Caller { app, user, session } = *caller;
+        // Once the session is gone there is nothing to end.
+        let call = Call { leaves_mark: true, ..call.into() };
         let applied =
-            self.users.apply(app, &user, trace, |state, now| Ok(state.on_logout(session, now))).await?;
+            self.users.apply(app, &user, call, |state, now| Ok(state.on_logout(session, now))).await?;
         self.metrics.ended(EndReason::Logout, usize::from(applied.changed.is_some()));
         debug!(%user, changed = ?applied.changed, "logged out");
         Ok(())
     }
 
-    /// Sets the custom status of the session's user, and returns the status that is stored. A session that is
-    /// not live is refused with 6014, and only then a malformed text with 6017 (SPEC K1).
+    /// Sets the custom status of the session's user, as command `op` of the session, and returns the status that is
+    /// stored: that of a later command where this one is a copy, or was overtaken. A session that is not live is
+    /// refused with 6014, and only then a malformed text with 6017 (SPEC K1).
     pub(crate) async fn set_self_status(
         &self,
         caller: &Caller,
+        op: Op,
         text: &str,
-        trace: &TraceParent,
+        call: impl Into<Call<'_>>,
     ) -> Result<(Status, StatusVersion), Error> {
         let Caller { app, user, session } = *caller;
         let custom = convert::custom_status(text);
+        let call = Call { leaves_mark: op != Op::NONE, ..call.into() };
         let applied = self
             .users
-            .apply(app, &user, trace, |state, now| {
+            .apply(app, &user, call, |state, now| {
                 let wanted = custom.clone();
-                let decision = state.on_set_custom(session, wanted.clone().unwrap_or_default(), now)?;
+                let text = wanted.clone().unwrap_or_default();
+                let decision = state.on_set_custom(session, op, text, now)?;
                 wanted?;
                 Ok(decision)
             })

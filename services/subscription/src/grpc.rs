@@ -12,7 +12,7 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
-use rollcall_records::Error as RecordError;
+use rollcall_records::{Call, Error as RecordError};
 use tonic::{Request, Response, Status};
 
 use crate::{error::failed, metrics::Method, subscriptions::Subscriptions};
@@ -24,10 +24,11 @@ impl SubscriptionService for Subscriptions {
         request: Request<SubscribeRequest>,
     ) -> Result<Response<SubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let SubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
+        let SubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = subscriber(app_id, &user_id)?;
-            Self::subscribe(self, app, &user, &target_ids, &trace).await
+            let call = Call::until(&trace, convert::not_after(not_after));
+            Self::subscribe(self, app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Subscribe, call.await)?;
         Ok(Response::new(SubscribeResponse {
@@ -43,10 +44,11 @@ impl SubscriptionService for Subscriptions {
         request: Request<UnsubscribeRequest>,
     ) -> Result<Response<UnsubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let UnsubscribeRequest { app_id, user_id, target_ids } = request.into_inner();
+        let UnsubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = subscriber(app_id, &user_id)?;
-            Self::unsubscribe(self, app, &user, &target_ids, &trace).await
+            let call = Call::until(&trace, convert::not_after(not_after));
+            Self::unsubscribe(self, app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Unsubscribe, call.await)?;
         Ok(Response::new(UnsubscribeResponse {

@@ -6,8 +6,8 @@ use rollcall_domain::{
     id::{AppId, UserId},
     subscription::{Subscribed, SubscriptionList},
 };
-use rollcall_proto::{convert, trace::TraceParent};
-use rollcall_records::{Apps, Error, HeldList, Lists, Revised};
+use rollcall_proto::convert;
+use rollcall_records::{Apps, Call, Error, HeldList, Lists, Revised};
 use tracing::debug;
 
 use crate::metrics::Metrics;
@@ -31,7 +31,7 @@ impl Subscriptions {
         app: AppId,
         user: &UserId,
         targets: &[String],
-        trace: &TraceParent,
+        call: impl Into<Call<'_>>,
     ) -> Result<Revised<Subscribed>, Error> {
         if targets.is_empty() {
             let message = "the list holds no ids, expected at least 1";
@@ -50,7 +50,7 @@ impl Subscriptions {
             size = list.ids().len();
             subscribed
         };
-        let revised = self.lists.revise(app, user, trace, subscribe).await?;
+        let revised = self.lists.revise(app, user, call, subscribe).await?;
         self.metrics.listed(size);
         let Subscribed { added, evicted } = &revised.value;
         debug!(%user, added = added.len(), evicted = evicted.len(), "subscribed");
@@ -64,7 +64,7 @@ impl Subscriptions {
         app: AppId,
         user: &UserId,
         targets: &[String],
-        trace: &TraceParent,
+        call: impl Into<Call<'_>>,
     ) -> Result<Revised<Vec<UserId>>, Error> {
         let targets = read(targets)?;
         self.admit(app, targets.len()).await?;
@@ -74,7 +74,7 @@ impl Subscriptions {
             size = list.ids().len();
             Ok(removed)
         };
-        let revised = self.lists.revise(app, user, trace, unsubscribe).await?;
+        let revised = self.lists.revise(app, user, call, unsubscribe).await?;
         self.metrics.listed(size);
         debug!(%user, removed = revised.value.len(), "unsubscribed");
         Ok(revised)

@@ -116,7 +116,7 @@ async fn a_lowered_limit_applies_at_the_next_subscribe() {
     let (mut service, app_id) = (rollcall.subscription(), app.id);
     eventually("the limit to hold", async || {
         let target_ids = ids("p", 5);
-        let probe = SubscribeRequest { app_id, user_id: "probe".to_owned(), target_ids };
+        let probe = SubscribeRequest { app_id, user_id: "probe".to_owned(), target_ids, not_after: 0 };
         service.subscribe(probe).await.unwrap();
         let list = ListSubscriptionsRequest { app_id, user_id: "probe".to_owned() };
         service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
@@ -224,7 +224,7 @@ async fn a_subscription_made_elsewhere_reaches_the_users_sessions() {
 
     // As through another gateway.
     let target_ids = vec!["bob".to_owned()];
-    let request = SubscribeRequest { app_id: app.id, user_id: "alice".to_owned(), target_ids };
+    let request = SubscribeRequest { app_id: app.id, user_id: "alice".to_owned(), target_ids, not_after: 0 };
     rollcall.subscription().subscribe(request).await.unwrap();
 
     assert!(online(&alice.expect_next("bob").await));

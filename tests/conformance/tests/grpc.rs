@@ -143,10 +143,10 @@ async fn services_refuse_over_grpc_with_the_same_codes() {
     for (target_ids, code) in
         [(ids("u", 101), 6017), (vec![], 6017), (vec![user()], 6017), (vec!["\n".to_owned()], 7003)]
     {
-        let subscribe = SubscribeRequest { app_id, user_id: user(), target_ids };
+        let subscribe = SubscribeRequest { app_id, user_id: user(), target_ids, not_after: 0 };
         assert_eq!(number(subscription.subscribe(subscribe).await.unwrap_err()), code);
     }
-    let unsubscribe = UnsubscribeRequest { app_id, user_id: user(), target_ids: ids("u", 101) };
+    let unsubscribe = UnsubscribeRequest { app_id, user_id: user(), target_ids: ids("u", 101), not_after: 0 };
     assert_eq!(number(subscription.unsubscribe(unsubscribe).await.unwrap_err()), 6017);
     let list = ListSubscriptionsRequest { app_id, user_id };
     assert_eq!(subscription.list_subscriptions(list).await.unwrap().into_inner().target_ids, [""; 0]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Decision, ENDED_MAX, EndReason, SESSIONS_MAX, Session, Timer, UserState};
 use crate::{
-    id::{DeviceId, Platform, SessionId},
+    id::{DeviceId, Op, Platform, SessionId},
     time::Timestamp,
 };
 
@@ -21,7 +21,7 @@ impl UserState {
         expiry: Duration,
         now: Timestamp,
     ) -> Option<Decision> {
-        let login = Session { platform, device, order: None };
+        let login = Session { platform, device, order: None, last_op: Op::NONE };
         let known = self.sessions.contains_key(&session);
         (!known).then(|| self.add(session, None, login, now.plus(expiry), now))
     }

@@ -101,7 +101,7 @@ fn a_late_close_of_an_older_session_changes_no_status() {
 fn leaving_online_clears_the_custom_status_in_the_same_change() {
     let online = login(&UserState::default(), 1, Platform::Web, "d");
     let text = CustomStatus::new("busy").unwrap();
-    let busy = online.on_set_custom(session(1), text, at(2)).unwrap().unwrap().state;
+    let busy = online.on_set_custom(session(1), Op::NONE, text, at(2)).unwrap().unwrap().state;
     for decision in [
         busy.on_logout(session(1), at(3)),
         busy.on_connection_lost(session(1), EndReason::Closed, at(3)),
@@ -119,10 +119,41 @@ fn leaving_online_clears_the_custom_status_in_the_same_change() {
 fn an_equal_text_is_no_change_and_a_foreign_session_is_refused() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let text = CustomStatus::new("busy").unwrap();
-    let busy = state.on_set_custom(session(1), text.clone(), at(2)).unwrap().unwrap();
+    let busy = state.on_set_custom(session(1), Op::NONE, text.clone(), at(2)).unwrap().unwrap();
     assert_eq!(busy.change, Some(Change::Status));
-    assert_eq!(busy.state.on_set_custom(session(1), text.clone(), at(3)), Ok(None));
-    assert!(busy.state.on_set_custom(session(9), text, at(3)).is_err());
+    assert_eq!(busy.state.on_set_custom(session(1), Op::NONE, text.clone(), at(3)), Ok(None));
+    assert!(busy.state.on_set_custom(session(9), Op::NONE, text, at(3)).is_err());
+}
+
+/// Sets a text as command `op` of a session, and gives the state after it.
+fn set(state: &UserState, session: SessionId, op: u64, text: &str) -> UserState {
+    let text = CustomStatus::new(text).unwrap();
+    let decision = state.on_set_custom(session, Op(op), text, at(op)).unwrap();
+    decision.map_or_else(|| state.clone(), |decision| decision.state)
+}
+
+// FAULT 25
+#[test]
+fn a_copy_of_a_set_changes_nothing_whoever_has_set_since() {
+    let state = login(&UserState::default(), 1, Platform::Web, "one");
+    let state = login(&state, 2, Platform::Mac, "two");
+    let state = set(&state, session(1), 1, "first");
+    let state = set(&state, session(1), 3, "third");
+    assert_eq!(set(&state, session(1), 2, "second"), state, "overtaken on its way");
+    let state = set(&state, session(2), 1, "of the other session");
+    assert_eq!(state.custom.as_str(), "of the other session", "each session counts for itself");
+    assert_eq!(set(&state, session(1), 3, "third"), state);
+    assert_eq!(set(&state, session(1), 4, "fourth").custom.as_str(), "fourth");
+}
+
+// FAULT 25
+#[test]
+fn a_set_of_an_equal_text_is_told_to_nobody_and_overtakes_the_older_ones_all_the_same() {
+    let state = set(&login(&UserState::default(), 1, Platform::Web, "d"), session(1), 1, "busy");
+    let equal = state.on_set_custom(session(1), Op(3), state.custom.clone(), at(9)).unwrap().unwrap();
+    assert_eq!((equal.change, &equal.timers, &equal.ended), (None, &Vec::new(), &Vec::new()));
+    assert_eq!(equal.state.status(), state.status());
+    assert_eq!(set(&equal.state, session(1), 2, "late"), equal.state);
 }
 
 // SPEC H5
@@ -176,7 +207,8 @@ fn a_lost_gateway_ends_its_sessions_in_one_change_that_leaves_marks() {
 }
 
 fn asserted(name: &str, order: u64) -> Session {
-    Session { platform: Platform::Web, device: device(name), order: Some(RecordVersion(order)) }
+    let order = Some(RecordVersion(order));
+    Session { platform: Platform::Web, device: device(name), order, last_op: Op::NONE }
 }
 
 fn reborn(counter: u64) -> SessionId {
@@ -204,6 +236,20 @@ fn a_session_asserted_before_its_former_boot_was_swept_has_not_ended() {
     assert_eq!(decision.change, Some(Change::Sessions));
     assert_eq!((decision.ended, decision.state.ended), (Vec::new(), Vec::new()));
     assert_eq!(decision.timers, [Timer::Remove(session(1)), Timer::Set(reborn(1), at(410))]);
+}
+
+// SPEC A11
+#[test]
+fn the_sets_of_an_asserted_session_are_counted_anew_and_go_on() {
+    let state = set(&login(&UserState::default(), 1, Platform::Web, "d"), session(1), 5, "before");
+    let decision =
+        state.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30)).unwrap().unwrap();
+    assert_eq!(decision.state.sessions[&reborn(1)].last_op, Op::NONE);
+    assert_eq!(decision.state.custom.as_str(), "before");
+    let after = set(&decision.state, reborn(1), 6, "after");
+    assert_eq!((after.custom.as_str(), after.sessions[&reborn(1)].last_op), ("after", Op(6)));
+    let copy = after.on_set_custom(session(1), Op(5), CustomStatus::default(), at(40));
+    assert_eq!(copy.unwrap_err().code, crate::code::Code::NotLoggedIn);
 }
 
 // SPEC A5, H5
@@ -255,7 +301,7 @@ enum Event {
     Logout(u64),
     Lost(u64),
     Expired(Vec<u64>),
-    Set(u64, String),
+    Set(u64, u64, String),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -266,7 +312,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => counter.clone().prop_map(Event::Logout),
         1 => counter.clone().prop_map(Event::Lost),
         1 => prop::collection::vec(counter.clone(), 0..4).prop_map(Event::Expired),
-        1 => (counter, "[a-c]{0,1}").prop_map(|(n, text)| Event::Set(n, text)),
+        2 => (counter, 0u64..4, "[a-c]{0,1}").prop_map(|(n, op, text)| Event::Set(n, op, text)),
     ]
 }
 
@@ -277,6 +323,8 @@ struct Model {
     marked: std::collections::BTreeSet<Platform>,
     custom: String,
     used: Vec<u64>,
+    /// The last command of each session.
+    ops: BTreeMap<u64, u64>,
 }
 
 impl Model {
@@ -332,9 +380,14 @@ proptest! {
                     for n in &ns { model.drop_session(*n, true) }
                     state.on_sessions_due(&ns.into_iter().map(session).collect::<Vec<_>>(), &[], now)
                 }
-                Event::Set(n, text) => {
-                    if model.live.iter().any(|s| s.0 == n) { model.custom.clone_from(&text) }
-                    state.on_set_custom(session(n), CustomStatus::new(&text).unwrap(), now).unwrap_or_default()
+                Event::Set(n, op, text) => {
+                    let last = model.ops.entry(n).or_default();
+                    if model.live.iter().any(|s| s.0 == n) && (op == 0 || op > *last) {
+                        model.custom.clone_from(&text);
+                        *last = op.max(*last);
+                    }
+                    let text = CustomStatus::new(&text).unwrap();
+                    state.on_set_custom(session(n), Op(op), text, now).unwrap_or_default()
                 }
             };
             if let Some(decision) = decision {

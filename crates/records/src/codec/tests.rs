@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::{collection, option, prelude::*, sample};
 use rollcall_domain::{
     app::{Edition, Limits, Settings},
-    id::{BootId, DeviceId, Platform, SessionId, UserId},
+    id::{BootId, DeviceId, Op, Platform, SessionId, UserId},
     status::{CustomStatus, RecordVersion},
     subscription::SubscriptionList,
     time::Timestamp,
@@ -25,11 +25,13 @@ fn platforms() -> impl Strategy<Value = Platform> {
 }
 
 fn sessions() -> impl Strategy<Value = Session> {
-    (platforms(), "[!-~]{1,64}", option::of(1..=u64::MAX)).prop_map(|(platform, device, order)| Session {
-        platform,
-        device: DeviceId::new(&device).unwrap(),
-        order: order.map(RecordVersion),
-    })
+    let order = option::of((1..=u64::MAX).prop_map(RecordVersion));
+    (platforms(), "[!-~]{1,64}", order, any::<u64>().prop_map(Op)).prop_map(
+        |(platform, device, order, last_op)| {
+            let device = DeviceId::new(&device).unwrap();
+            Session { platform, device, order, last_op }
+        },
+    )
 }
 
 fn reasons() -> impl Strategy<Value = EndReason> {
@@ -102,6 +104,18 @@ fn a_state_without_anything_is_no_bytes_and_no_bytes_are_that_state() {
 }
 
 #[test]
+fn a_session_of_a_record_without_commands_has_applied_none() {
+    // Boot 1, counter 2, platform 7, device "d", order 3.
+    let stored = b"\x0a\x12\x09\x01\0\0\0\0\0\0\0\x10\x02\x18\x07\x22\x01d\x28\x03";
+    let state = user::decode(Bytes::from_static(stored), VERSION).unwrap();
+    let id = SessionId { boot: BootId(1), counter: 2 };
+    let (device, order) = (DeviceId::new("d").unwrap(), Some(RecordVersion(3)));
+    let session = Session { platform: Platform::Web, device, order, last_op: Op::NONE };
+    assert_eq!(state.sessions, [(id, session)].into());
+    assert_eq!(user::encode(&state), Bytes::from_static(stored));
+}
+
+#[test]
 fn values_that_no_release_wrote_are_errors_that_name_the_field() {
     // Field 1 is a session; within it field 3 is the platform and field 4 the device.
     let cases: [(&[u8], &str); 4] = [
@@ -134,10 +148,13 @@ fn a_user_with_one_session_takes_less_than_90_bytes_and_a_list_2_bytes_an_id_bes
     let order = Some(RecordVersion(1_800_000_000_000_000));
     let device = DeviceId::new("01234567-89ab-cdef-0123-456789abcdef").unwrap();
     let mut state = UserState::default();
-    state.sessions.insert(id, Session { platform: Platform::Web, device, order });
+    let idle = Session { platform: Platform::Web, device, order, last_op: Op::NONE };
+    state.sessions.insert(id, idle);
     state.last_online_at = Some(Timestamp(1_800_000_000_000_000));
     let length = user::encode(&state).len();
     assert!(length < 90, "{length}");
+    state.sessions.get_mut(&id).unwrap().last_op = Op(1_000);
+    assert_eq!(user::encode(&state).len(), length + 3, "a command has a price, its absence none");
 
     let ids = (0..200).map(|n| UserId::new(&format!("user{n:06}")).unwrap()).collect();
     assert_eq!(list::encode(&SubscriptionList::from_ids(ids)).len(), 200 * 12);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use rollcall_domain::{
-    id::{BootId, DeviceId, Platform, SessionId},
+    id::{BootId, DeviceId, Op, Platform, SessionId},
     status::{CustomStatus, RecordVersion},
     time::Timestamp,
     user::{EndReason, Session, UserState},
@@ -38,6 +38,9 @@ struct StoredSession {
     // 0 means the version of the record itself: the commit that wrote it could not know its own version.
     #[prost(uint64, tag = "5")]
     order: u64,
+    // 0, which takes no byte, while the session has applied no command.
+    #[prost(uint64, tag = "6")]
+    last_op: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -66,6 +69,7 @@ pub(crate) fn encode(state: &UserState) -> Bytes {
         platform: session.platform as i32,
         device: session.device.as_str().to_owned(),
         order: session.order.unwrap_or_default().0,
+        last_op: session.last_op.0,
     });
     let marks = state.marks.iter().map(|(platform, at)| StoredMark { platform: *platform as i32, at: at.0 });
     let ended = state.ended.iter().map(|(id, reason)| StoredEnd {
@@ -95,7 +99,8 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
         let id = SessionId { boot: BootId(session.boot), counter: session.counter };
         let order = (session.order != 0).then_some(RecordVersion(session.order));
         let device = DeviceId::new(&session.device).map_err(|error| Error::field("device", &error))?;
-        state.sessions.insert(id, Session { platform: platform(session.platform)?, device, order });
+        let (platform, last_op) = (platform(session.platform)?, Op(session.last_op));
+        state.sessions.insert(id, Session { platform, device, order, last_op });
     }
     for mark in stored.marks {
         state.marks.insert(platform(mark.platform)?, Timestamp(mark.at));

@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rollcall_domain::{
     code::Code,
-    id::BootId,
+    id::{BootId, Op},
+    status::CustomStatus,
     user::{Decision, UserState},
 };
 use rollcall_proto::trace::TraceParent;
@@ -23,7 +24,7 @@ use rollcall_store::{
 
 use super::*;
 use crate::{
-    Applied, Call, Publisher, Users,
+    Applied, Call, Error, Publisher, Users, codec,
     fixture::{BreakableBus, app, login, session, user},
 };
 
@@ -84,6 +85,25 @@ async fn a_lost_commit_that_another_has_overtaken_is_not_known_and_not_waited_fo
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_commit_that_another_has_overtaken_is_decided_anew_if_it_leaves_a_mark() {
+    for (loss, commits) in [(Loss::ReplyThenOvertaken, 2), (Loss::CommitThenOvertaken, 3)] {
+        let (store, users) = losing([Loss::Nothing, loss, Loss::Nothing]);
+        log_in(&users, 1, None).await.unwrap();
+        let trace = TraceParent::default();
+        let call = Call { not_after: Some(LAST), leaves_mark: true, ..Call::from(&trace) };
+        let busy = CustomStatus::new("busy").unwrap();
+        let set = |state: &UserState, now| state.on_set_custom(session(1), Op(1), busy.clone(), now);
+
+        let applied = users.apply(app(), &user("alice"), call, set).await.unwrap();
+
+        assert_eq!(applied.record_version, store.record().await.unwrap().version);
+        assert_eq!(applied.state.custom, busy);
+        assert_eq!(applied.state.sessions.len(), 2, "what the other one stored is kept");
+        assert_eq!(3 - store.losses.lock().len(), commits, "it is made once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_commit_that_leaves_the_value_as_it_was_is_not_known() {
     let (store, users) = losing([Loss::Nothing, Loss::Nothing, Loss::Reply]);
     log_in(&users, 1, None).await.unwrap();
@@ -94,7 +114,7 @@ async fn a_lost_commit_that_leaves_the_value_as_it_was_is_not_known() {
     // The first one writes the order of the login.
     users.apply(app(), &user("alice"), &trace, same).await.unwrap();
 
-    let call = Call { trace: &trace, not_after: Some(LAST) };
+    let call = Call { not_after: Some(LAST), ..Call::from(&trace) };
     let error = users.apply(app(), &user("alice"), call, same).await.unwrap_err();
 
     assert!(matches!(error, Error::Store(_)), "{error}");
@@ -144,7 +164,7 @@ async fn a_call_in_time_is_not_held_up() {
 
 async fn log_in(users: &Users, counter: u64, not_after: Option<Timestamp>) -> Result<Applied, Error> {
     let trace = TraceParent::default();
-    let call = Call { trace: &trace, not_after };
+    let call = Call { not_after, ..Call::from(&trace) };
     users.apply(app(), &user("alice"), call, |state, now| Ok(login(state, counter, now))).await
 }
 
@@ -215,9 +235,13 @@ impl Losing {
         }
     }
 
+    /// Has another session log in.
     async fn overtake(&self, commit: Commit) {
-        let expected = self.record().await.map(|record| record.version);
-        let write = rollcall_store::port::Write::Put(Bytes::from_static(b"another"));
+        let record = self.record().await;
+        let expected = record.as_ref().map(|record| record.version);
+        let state = record.map(|record| codec::user::decode(record.value, record.version).unwrap());
+        let login = login(&state.unwrap_or_default(), 9, self.time()).unwrap();
+        let write = rollcall_store::port::Write::Put(codec::user::encode(&login.state));
         let other = Commit { expected, write, not_after: None, ..commit };
         let outcome = self.inner.commit(other).await.unwrap();
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");

@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, future::join_all};
 use prost::Message as _;
 use rollcall_domain::{
     code::Code,
-    id::BootId,
+    id::{BootId, Op},
     status::CustomStatus,
     user::{EndReason, SESSIONS_MAX},
 };
@@ -203,8 +203,8 @@ async fn a_record_that_others_change_without_end_is_given_up() {
 #[tokio::test]
 async fn a_refusal_changes_nothing() {
     let fixture = Fixture::new();
-    let set =
-        |state: &UserState, now| state.on_set_custom(session(1), CustomStatus::new("busy").unwrap(), now);
+    let busy = CustomStatus::new("busy").unwrap();
+    let set = |state: &UserState, now| state.on_set_custom(session(1), Op::NONE, busy.clone(), now);
     let trace = TraceParent::default();
     let error = fixture.users.apply(app(), &user("alice"), &trace, set).await.unwrap_err();
     assert_eq!(error.refusal().code, Code::NotLoggedIn);

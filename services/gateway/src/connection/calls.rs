@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rollcall_domain::{
     app::{Limits, Settings},
     code::{Code, Refusal},
+    id::Op,
 };
 use rollcall_proto::{
     client::v1::{
@@ -36,7 +37,7 @@ pub(super) struct Command {
 
 /// What a command changes.
 enum CommandChange {
-    Set(String),
+    Set(Op, String),
     Subscribe(Vec<String>),
     Unsubscribe(Vec<String>),
     Logout,
@@ -45,7 +46,7 @@ enum CommandChange {
 impl CommandChange {
     fn method(&self) -> Method {
         match self {
-            Self::Set(_) => Method::SetSelfStatus,
+            Self::Set(..) => Method::SetSelfStatus,
             Self::Subscribe(_) => Method::Subscribe,
             Self::Unsubscribe(_) => Method::Unsubscribe,
             Self::Logout => Method::Logout,
@@ -182,12 +183,13 @@ impl Connection {
     fn queue_set(&mut self, id: u32, trace: CallTrace, custom: String) {
         let mut ids = vec![id];
         if let Some(waiting) =
-            self.commands.iter().position(|command| matches!(command.change, CommandChange::Set(_)))
+            self.commands.iter().position(|command| matches!(command.change, CommandChange::Set(..)))
             && let Some(overtaken) = self.commands.remove(waiting)
         {
             ids.splice(0..0, overtaken.ids);
         }
-        self.queue(Command { ids, trace, change: CommandChange::Set(custom) });
+        self.last_op.0 += 1;
+        self.queue(Command { ids, trace, change: CommandChange::Set(self.last_op, custom) });
     }
 
     fn queue(&mut self, command: Command) {
@@ -202,7 +204,7 @@ impl Connection {
         let Some(command) = self.commands.pop_front() else { return };
         self.running = match command.change {
             CommandChange::Subscribe(_) | CommandChange::Unsubscribe(_) => Running::List,
-            CommandChange::Set(_) | CommandChange::Logout => Running::Own,
+            CommandChange::Set(..) | CommandChange::Logout => Running::Own,
         };
         let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
         if matches!(command.change, CommandChange::Logout) {
@@ -248,8 +250,9 @@ async fn execute(
 ) -> CallResult {
     let session = gateway.session(handle.counter);
     match change {
-        CommandChange::Set(custom) => {
-            let status = gateway.backend.set_self_status(trace, handle.key, session, custom).await?;
+        CommandChange::Set(op, custom) => {
+            let change = gateway.change(trace, handle.key);
+            let status = gateway.backend.set_self_status(change, session, op, custom).await?;
             let (_, own, version) = convert::status(&status)?;
             gateway.hub.merge_own(handle, own, version);
             Ok(Some(reply::Result::SetSelfStatus(SetSelfStatusResult { status: Some(status) })))
@@ -259,7 +262,9 @@ async fn execute(
             Ok(Some(reply::Result::Subscribe(SubscribeResult { evicted })))
         }
         CommandChange::Unsubscribe(ids) => unsubscribe(gateway, handle.key, trace, ids).await.map(|()| None),
-        CommandChange::Logout => gateway.backend.logout(trace, handle.key, session).await.map(|()| None),
+        CommandChange::Logout => {
+            gateway.backend.logout(gateway.change(trace, handle.key), session).await.map(|()| None)
+        }
     }
 }
 
@@ -284,7 +289,7 @@ async fn subscribe(
     ids: Vec<String>,
 ) -> Result<Vec<String>, Refusal> {
     gateway.hub.begin_list_command(&key);
-    let result = gateway.backend.subscribe(trace, key, ids).await;
+    let result = gateway.backend.subscribe(gateway.change(trace, key), ids).await;
     let delta = result.as_ref().ok().map(|response| ListDelta {
         previous: response.previous_version,
         version: response.version,
@@ -303,7 +308,7 @@ async fn unsubscribe(
     ids: Vec<String>,
 ) -> Result<(), Refusal> {
     gateway.hub.begin_list_command(&key);
-    let result = gateway.backend.unsubscribe(trace, key, ids).await;
+    let result = gateway.backend.unsubscribe(gateway.change(trace, key), ids).await;
     let delta = result.as_ref().ok().map(|response| ListDelta {
         previous: response.previous_version,
         version: response.version,

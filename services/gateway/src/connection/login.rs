@@ -126,12 +126,13 @@ async fn try_log_in(
         platform: login.platform,
         device_id: login.device_id,
         session: Some(convert::session_to_wire(session)),
+        not_after: gateway.not_after(),
     };
     let response = gateway
         .backend
         .login(trace, request)
         .await
-        // Whether it was stored is not known: if it was, it ends as a lost connection.
+        // Whether it was stored is not known: if it was, it ends as a lost connection. From now on it will not be.
         .inspect_err(|refusal| {
             if is_transient(refusal) {
                 gateway.hub.report_lost(key, counter);

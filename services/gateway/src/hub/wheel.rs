@@ -63,7 +63,7 @@ mod tests {
             let turn = tick * (SLOTS - 2);
             for delay in &delays { wheel.insert(Monotonic(start + delay), start + delay) }
             let mut fired = 0;
-            for now in (start..=start + 20_000 + 2 * tick).step_by(7) {
+            for now in (start..=start + 20_000 + 2 * tick + 7).step_by(7) {
                 for at in wheel.advance(Monotonic(now)) {
                     if at - start <= turn {
                         prop_assert!(now >= at, "early: {now} before {at}");

@@ -24,10 +24,12 @@ impl GatewayService for Gateways {
         &self,
         _request: Request<RegisterRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
+        // First, so that a boot which cannot be told it is not opened.
+        let store_now = self.reports.store.now().await.map_err(|error| failed(&error.into()))?.0;
         let registered = self.leases.open().await.map_err(|error| failed(&error))?;
         info!("registered a gateway");
         let token = registered.token.to_vec();
-        Ok(Response::new(RegisterResponse { boot: registered.boot.0, token }))
+        Ok(Response::new(RegisterResponse { boot: registered.boot.0, token, store_now }))
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {

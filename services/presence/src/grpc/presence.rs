@@ -1,6 +1,6 @@
 //! Sessions and statuses.
 
-use rollcall_domain::code::Refusal;
+use rollcall_domain::{code::Refusal, id::Op};
 use rollcall_proto::{
     convert,
     presence::v1::{
@@ -10,6 +10,7 @@ use rollcall_proto::{
     },
     trace::TraceParent,
 };
+use rollcall_records::Call;
 use tonic::{Request, Response, Status};
 
 use super::caller;
@@ -22,8 +23,10 @@ use crate::{
 impl PresenceService for Sessions {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let login = login(request.into_inner()).map_err(|refusal| refused(&refusal))?;
-        let done = Self::login(self, &login, &trace).await.map_err(|error| failed(&error))?;
+        let request = request.into_inner();
+        let call = Call::until(&trace, convert::not_after(request.not_after));
+        let login = login(request).map_err(|refusal| refused(&refusal))?;
+        let done = Self::login(self, &login, call).await.map_err(|error| failed(&error))?;
         let caller = login.caller;
         Ok(Response::new(LoginResponse {
             status: Some(convert::status_to_wire(&caller.user, &done.status, done.version)),
@@ -35,9 +38,11 @@ impl PresenceService for Sessions {
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let LogoutRequest { app_id, user_id, session } = request.into_inner();
+        let LogoutRequest { app_id, user_id, session, not_after } = request.into_inner();
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
-        Self::logout(self, &caller, &trace).await.map_err(|error| failed(&error))?;
+        Self::logout(self, &caller, Call::until(&trace, convert::not_after(not_after)))
+            .await
+            .map_err(|error| failed(&error))?;
         Ok(Response::new(LogoutResponse {}))
     }
 
@@ -46,10 +51,12 @@ impl PresenceService for Sessions {
         request: Request<SetSelfStatusRequest>,
     ) -> Result<Response<SetSelfStatusResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let SetSelfStatusRequest { app_id, user_id, session, custom } = request.into_inner();
+        let SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op } = request.into_inner();
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
-        let (status, version) =
-            Self::set_self_status(self, &caller, &custom, &trace).await.map_err(|error| failed(&error))?;
+        let call = Call::until(&trace, convert::not_after(not_after));
+        let (status, version) = Self::set_self_status(self, &caller, Op(op), &custom, call)
+            .await
+            .map_err(|error| failed(&error))?;
         let status = Some(convert::status_to_wire(&caller.user, &status, version));
         Ok(Response::new(SetSelfStatusResponse { status }))
     }

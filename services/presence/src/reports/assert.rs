@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use rollcall_domain::{
     code::Refusal,
-    id::{BootId, SessionId},
+    id::{BootId, Op, SessionId},
     status::RecordVersion,
     time::Timestamp,
     user::{EndReason, Session, UserState},
@@ -105,6 +105,8 @@ impl Assert {
                 platform: convert::platform(assert.platform)?,
                 device: convert::device_id(&assert.device_id)?,
                 order: Some(RecordVersion(assert.login_order)),
+                // What was applied before the session was lost is not known here.
+                last_op: Op::NONE,
             },
             age: Duration::from_millis(assert.age_ms),
         })

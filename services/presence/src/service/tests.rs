@@ -13,7 +13,7 @@ use rollcall_proto::{
     common::v1::{EndedSession, SessionId},
     event::v1::{Change, ChangeKind},
     gateway::v1::{
-        EndedConnection, RegisterRequest, RegisterResponse, ReportRequest, SessionRef,
+        EndedConnection, RegisterRequest, RegisterResponse, ReportRequest, ReportResponse, SessionRef,
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
@@ -95,6 +95,7 @@ fn login_of(fixture: &Fixture, boot: u64) -> LoginRequest {
         platform: Platform::Web as i32,
         device_id: "browser".to_owned(),
         session: Some(SessionId { boot, counter: 1 }),
+        not_after: 0,
     }
 }
 
@@ -125,7 +126,7 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
 
     let session = Some(SessionId { boot, counter: 1 });
     let (user_id, custom) = ("alice".to_owned(), "busy".to_owned());
-    let set = SetSelfStatusRequest { app_id: 7, user_id, session, custom };
+    let set = SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after: 0, op: 1 };
     let status = client.set_self_status(set).await.unwrap().into_inner().status.unwrap();
     let (_, change) = running.change().await;
     assert_eq!((change.custom.as_str(), change.status_version), ("busy", status.version));
@@ -135,9 +136,40 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
     assert_eq!(answer.statuses, [status]);
     assert_eq!(answer.failures[0].code, Code::BadUserId.number());
 
-    let logout = LogoutRequest { app_id: 7, user_id: "alice".to_owned(), session };
+    let logout = LogoutRequest { app_id: 7, user_id: "alice".to_owned(), session, not_after: 0 };
     client.logout(logout).await.unwrap();
     assert_eq!(running.change().await.1.general, 3);
+    running.stop().await;
+}
+
+// FAULT 25
+#[tokio::test]
+async fn calls_that_come_too_late_over_grpc_change_nothing() {
+    let fixture = Fixture::new().await;
+    let running = start(&fixture).await;
+    let registered = running.register().await;
+    let boot = registered.boot;
+    assert_eq!(registered.store_now, fixture.store.clock.load(Ordering::SeqCst));
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    let (now, late) = (registered.store_now, registered.store_now - 1);
+    let late_login = LoginRequest { not_after: late, ..login_of(&fixture, boot) };
+    assert_eq!(refused(client.login(late_login).await).code, Code::Timeout);
+    client.login(LoginRequest { not_after: now, ..login_of(&fixture, boot) }).await.unwrap();
+
+    let (session, user_id) = (Some(SessionId { boot, counter: 1 }), "alice".to_owned());
+    let set = |op, custom: &str, not_after| {
+        let (user_id, custom) = (user_id.clone(), custom.to_owned());
+        SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after, op }
+    };
+    assert_eq!(refused(client.set_self_status(set(1, "late", late)).await).code, Code::Timeout);
+    let second = client.set_self_status(set(2, "second", now)).await.unwrap().into_inner();
+    let first = client.set_self_status(set(1, "first", now)).await.unwrap().into_inner();
+    assert_eq!(first, second, "overtaken on its way");
+    assert_eq!(fixture.status("alice").await.1, "second");
+
+    let logout = LogoutRequest { app_id: 7, user_id: user_id.clone(), session, not_after: late };
+    assert_eq!(refused(client.logout(logout).await).code, Code::Timeout);
+    assert_eq!(fixture.status("alice").await.0, 1);
     running.stop().await;
 }
 
@@ -251,7 +283,8 @@ async fn a_report_over_the_bus_ends_a_session_and_is_answered() {
         payload: closed(gateway).encode_to_vec().into(),
     };
     let reply = running.bus.request(message, LIMIT).await.unwrap();
-    assert!(reply.is_empty(), "nothing missing, unsettled or newer");
+    let reply = ReportResponse::decode(reply).unwrap();
+    assert_eq!(reply, ReportResponse { store_now: reply.store_now, ..ReportResponse::default() });
     assert_eq!(running.change().await.1.general, 2);
     running.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use rollcall_domain::{app::Edition, user::SESSIONS_MAX};
-use rollcall_proto::event::v1::ChangeKind;
+use rollcall_proto::{event::v1::ChangeKind, trace::TraceParent};
 use rollcall_store::{Commit, Key, port::Write};
 use serde_json::json;
 
@@ -17,8 +17,17 @@ const OFFLINE: i32 = 2;
 const UNLOGINED: i32 = 3;
 
 async fn set(fixture: &Fixture, counter: u64, text: &str) -> Result<(Status, StatusVersion), Error> {
+    set_as(fixture, counter, 0, text).await
+}
+
+async fn set_as(
+    fixture: &Fixture,
+    counter: u64,
+    op: u64,
+    text: &str,
+) -> Result<(Status, StatusVersion), Error> {
     let trace = TraceParent::default();
-    fixture.parts.sessions.set_self_status(&caller("alice", counter), text, &trace).await
+    fixture.parts.sessions.set_self_status(&caller("alice", counter), Op(op), text, &trace).await
 }
 
 async fn query(fixture: &Fixture, ids: &[&str]) -> Result<Answers, Error> {
@@ -151,6 +160,47 @@ async fn an_equal_text_is_answered_with_the_version_it_has() {
     assert_eq!(set(&fixture, 1, "busy").await.unwrap(), first);
     assert_eq!(fixture.outbox("alice").await.len(), entries);
     assert!(set(&fixture, 1, "").await.unwrap().1 > first.1);
+}
+
+// FAULT 25
+#[tokio::test]
+async fn a_copy_of_a_set_changes_nothing_and_is_answered_with_the_status_as_it_is() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.log_in("alice", 2, Platform::Iphone).await;
+    set_as(&fixture, 1, 1, "first").await.unwrap();
+    let of_the_other = set_as(&fixture, 2, 1, "of the other").await.unwrap();
+    assert_eq!(of_the_other.0.custom.as_str(), "of the other");
+    assert_eq!(set_as(&fixture, 1, 1, "first").await.unwrap(), of_the_other);
+
+    let third = set_as(&fixture, 1, 3, "third").await.unwrap();
+    let entries = fixture.outbox("alice").await.len();
+    assert_eq!(set_as(&fixture, 1, 2, "second").await.unwrap(), third);
+    assert_eq!(set_as(&fixture, 1, 3, "third").await.unwrap(), third);
+    assert_eq!(set_as(&fixture, 1, 4, "third").await.unwrap(), third, "an equal text makes no version");
+    assert_eq!(fixture.status("alice").await, (ONLINE, "third".to_owned(), third.1.0));
+    assert_eq!(fixture.outbox("alice").await.len(), entries, "nobody is told");
+}
+
+// FAULT 10
+#[tokio::test]
+async fn a_set_or_logout_whose_reply_was_lost_and_that_another_commit_overtook_is_made_all_the_same() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    // The first commit of all writes the order of the login, as what is put back does.
+    set_as(&fixture, 1, 1, "before").await.unwrap();
+    let (trace, sessions) = (TraceParent::default(), &fixture.parts.sessions);
+    let call = Call::until(&trace, Some(seconds(START + 1)));
+
+    fixture.store.put_back.store(true, Ordering::SeqCst);
+    let unnumbered = sessions.set_self_status(&caller("alice", 1), Op::NONE, "unknown", call).await;
+    assert_eq!(code(unnumbered), Code::ServerTimeout, "it may have been made");
+    fixture.store.put_back.store(true, Ordering::SeqCst);
+    sessions.set_self_status(&caller("alice", 1), Op(2), "after", call).await.unwrap();
+    assert_eq!(fixture.status("alice").await.1, "after");
+    fixture.store.put_back.store(true, Ordering::SeqCst);
+    sessions.logout(&caller("alice", 1), call).await.unwrap();
+    assert_eq!(fixture.status("alice").await.0, UNLOGINED);
 }
 
 // SPEC K1

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use rollcall_domain::id::Platform;
+use rollcall_domain::id::{Op, Platform};
 use rollcall_store::{
     Commit, Key,
     port::{Nonce, TimerChange, Write},
@@ -68,7 +68,7 @@ async fn all_due_sessions_of_a_user_end_in_one_change_that_clears_the_custom_sta
     fixture.log_in("alice", 1, Platform::Web).await;
     fixture.log_in("alice", 2, Platform::Iphone).await;
     let trace = TraceParent::default();
-    fixture.parts.sessions.set_self_status(&caller("alice", 1), "busy", &trace).await.unwrap();
+    fixture.parts.sessions.set_self_status(&caller("alice", 1), Op::NONE, "busy", &trace).await.unwrap();
     let before = fixture.outbox("alice").await.len();
     fixture.advance(EXPIRY);
     assert_eq!(fixture.parts.sweep.pass().await.ended, 2);

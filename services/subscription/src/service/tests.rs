@@ -53,6 +53,7 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
         app_id: 7,
         user_id: "me".to_owned(),
         target_ids: targets.iter().map(|id| (*id).to_owned()).collect(),
+        not_after: 0,
     };
     let subscribed = client.subscribe(subscribe(&["a", "b"])).await.unwrap().into_inner();
     assert_eq!((subscribed.added, subscribed.previous_version), (vec!["a".to_owned(), "b".to_owned()], 0));
@@ -68,9 +69,16 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let refused = client.unsubscribe(unsubscribe.clone()).await.unwrap_err();
     assert_eq!(refusal::from_status(&refused).code, Code::InvalidParameter, "no app");
     let unsubscribe = UnsubscribeRequest { app_id: 7, user_id: "me".to_owned(), ..unsubscribe };
-    let unsubscribed = client.unsubscribe(unsubscribe).await.unwrap().into_inner();
+    let unsubscribed = client.unsubscribe(unsubscribe.clone()).await.unwrap().into_inner();
     assert_eq!(unsubscribed.removed, ["a"]);
     assert_eq!(unsubscribed.previous_version, subscribed.version);
+
+    let late = SubscribeRequest { not_after: 1, ..subscribe(&["c"]) };
+    let refused = client.subscribe(late).await.unwrap_err();
+    assert_eq!(refusal::from_status(&refused).code, Code::Timeout);
+    let late = UnsubscribeRequest { not_after: 1, target_ids: Vec::new(), ..unsubscribe };
+    let refused = client.unsubscribe(late).await.unwrap_err();
+    assert_eq!(refusal::from_status(&refused).code, Code::Timeout);
 
     let list = ListSubscriptionsRequest { app_id: 7, user_id: "me".to_owned() };
     let list = client.list_subscriptions(list).await.unwrap().into_inner();

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use prost::Message as _;
 use rollcall_bus::memory::MemoryBus;
 use rollcall_domain::{app::Edition, time::Timestamp};
-use rollcall_proto::event::v1::{Change, ChangeKind};
+use rollcall_proto::{
+    event::v1::{Change, ChangeKind},
+    trace::TraceParent,
+};
 use rollcall_records::{Publisher, Publishing};
 use rollcall_runtime::metrics::Registry;
 use rollcall_store::{MemoryStore, Partitions, Store};
@@ -103,6 +106,27 @@ async fn a_subscribe_is_stored_and_told_with_the_version_of_the_list() {
     let told: Vec<_> = entries.iter().map(|entry| (entry.kind(), entry.record_version)).collect();
     assert_eq!(told, [(ChangeKind::List, first.version.0), (ChangeKind::List, second.version.0)]);
     assert!(entries.iter().all(|entry| entry.status_version == 0 && entry.traceparent == TRACE));
+}
+
+#[tokio::test]
+async fn a_call_that_comes_after_its_last_moment_is_answered_with_a_timeout_and_changes_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.subscribe(&["a"]).await.unwrap();
+    let (trace, now) = (TraceParent::default(), fixture.store.now().await.unwrap());
+    let subscribe = async |last| {
+        let call = Call::until(&trace, Some(last));
+        code(fixture.subscriptions.subscribe(app(), &user("me"), &["b".to_owned()], call).await)
+    };
+    let unsubscribe = async |last| {
+        let call = Call::until(&trace, Some(last));
+        code(fixture.subscriptions.unsubscribe(app(), &user("me"), &[], call).await)
+    };
+    let late = now.minus(Duration::from_micros(1));
+    assert_eq!((subscribe(late).await, unsubscribe(late).await), (Code::Timeout, Code::Timeout));
+    assert_eq!(fixture.list().await, ["a"]);
+    assert_eq!(fixture.outbox().await.len(), 1);
+    assert_eq!((subscribe(now).await, unsubscribe(now).await), (Code::Ok, Code::Ok));
+    assert_eq!(fixture.list().await, [""; 0]);
 }
 
 // SPEC D1
