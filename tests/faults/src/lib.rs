@@ -65,9 +65,12 @@ impl Ring {
         let failed = AtomicUsize::new(0);
         for user in &self.users {
             eventually("a set to be stored", async || {
-                let stored = user.client.set_self_status(Some(text)).await.is_ok();
-                failed.fetch_add(usize::from(!stored), Ordering::Relaxed);
-                stored
+                let stored = user.client.set_self_status(Some(text)).await;
+                if let Err(error) = &stored {
+                    eprintln!("{} could not say {text:?}: {error}", user.name);
+                    failed.fetch_add(1, Ordering::Relaxed);
+                }
+                stored.is_ok()
             })
             .await;
         }

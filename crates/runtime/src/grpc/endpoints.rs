@@ -1,19 +1,26 @@
 //! Several instances of one service, called in turn: one that could not be reached is passed over for a while.
 
 use std::{
+    error::Error as StdError,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 
 use super::Traced;
-use crate::{clock::Clock, clock::Monotonic, error::Error, rng};
+use crate::{
+    clock::{Clock, Monotonic},
+    error::Error,
+    rng,
+};
 
 /// How long an instance is passed over that could not be reached.
 const PASSED_OVER: Duration = Duration::from_secs(1);
 /// The greatest pause before another instance is tried; one that stops hands over in less.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long others are tried: instances that are restarted one after the other may all be away for a moment.
+const TRIED_FOR: Duration = Duration::from_secs(1);
 
 /// The instances of a service.
 #[derive(Debug)]
@@ -68,20 +75,18 @@ impl Endpoints {
         self.instances[picked.place].down_until.store(until.0, Ordering::Relaxed);
     }
 
-    /// Calls an instance, and another one where the first could not be reached or was lost with the call, until all
-    /// were tried. So a call may be served twice.
+    /// Calls an instance, and another one where the first could not be reached or was lost with the call, for a
+    /// second. So a call may be served more than once.
     pub async fn call<T, F>(&self, call: impl Fn(Traced) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
     {
-        // One more than there are: the first may have been about to stop.
-        let mut left = self.instances.len();
+        let begun = self.clock.monotonic();
         loop {
             let picked = self.pick();
             match call(picked.channel.clone()).await {
-                Err(status) if left > 0 && is_lost(&status) => {
+                Err(status) if is_lost(&status) && self.clock.monotonic().since(begun) < TRIED_FOR => {
                     self.failed(&picked);
-                    left -= 1;
                     tokio::time::sleep(rng::jitter(PAUSE)).await;
                 }
                 ended => return ended,
@@ -90,9 +95,16 @@ impl Endpoints {
     }
 }
 
-/// Says whether a call failed on its way, and not by an answer: answers of ours have details.
+/// Says whether a call failed on its way, and not by an answer: answers of ours have details. What becomes of a
+/// connection that ends with a call on it goes by several codes.
 fn is_lost(status: &Status) -> bool {
-    status.code() == Code::Unavailable && status.details().is_empty()
+    let mut causes = std::iter::successors(status.source(), |&cause| cause.source());
+    let lost = match status.code() {
+        Code::Unavailable | Code::Unknown | Code::Internal => true,
+        Code::Cancelled => !causes.any(<dyn StdError>::is::<TimeoutExpired>),
+        _ => false,
+    };
+    lost && status.details().is_empty()
 }
 
 #[cfg(test)]
@@ -127,7 +139,16 @@ mod tests {
             Err::<(), _>(Status::unavailable("connection refused"))
         });
         assert_eq!(lost.await.unwrap_err().code(), Code::Unavailable);
-        assert_eq!(calls.swap(0, Ordering::Relaxed), 3);
+        assert!(calls.swap(0, Ordering::Relaxed) > 2);
+
+        for code in [Code::DeadlineExceeded, Code::PermissionDenied] {
+            let refused = endpoints.call(async |_| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err::<(), _>(Status::new(code, "no"))
+            });
+            assert_eq!(refused.await.unwrap_err().code(), code);
+            assert_eq!(calls.swap(0, Ordering::Relaxed), 1);
+        }
 
         let answered = endpoints.call(async |_| {
             calls.fetch_add(1, Ordering::Relaxed);
