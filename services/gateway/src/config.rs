@@ -40,7 +40,8 @@ pub struct Config {
     /// How long the reply to a report is awaited. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub report_timeout: Duration,
-    /// How long a call to another service may take. Default 5 s.
+    /// How long a call to another service may take. Default 5 s. What it changes is stored in the first 3/5 of it or
+    /// never; if it is lost on its way, finding that out takes up to 2/5 more.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
     /// Over how long clients are asked to move to other gateways before this one stops. Default 20 s; zero closes
