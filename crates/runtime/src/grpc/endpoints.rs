@@ -109,6 +109,8 @@ fn is_lost(status: &Status) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
     use super::*;
 
     #[tokio::test]
@@ -156,5 +158,39 @@ mod tests {
         });
         assert_eq!(answered.await.unwrap_err().message(), "the store is away");
         assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    /// Calls what takes connections and says nothing, or closes them; returns how often it was tried, and the code.
+    async fn call_to(closes: bool) -> (usize, Code) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                if closes {
+                    // The call may have gone out by then.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                } else {
+                    held.push(stream);
+                }
+            }
+        });
+        let endpoints = Endpoints::new(&url, Clock::new()).unwrap();
+        let calls = AtomicUsize::new(0);
+        let check = async |channel| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            let mut request = tonic::Request::new(HealthCheckRequest::default());
+            request.set_timeout(Duration::from_millis(500));
+            HealthClient::new(channel).check(request).await
+        };
+        let status = endpoints.call(check).await.unwrap_err();
+        (calls.into_inner(), status.code())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_under_a_call_loses_it_and_a_time_out_does_not() {
+        assert!(call_to(true).await.0 > 1);
+        let (calls, code) = call_to(false).await;
+        assert_eq!(calls, 1, "{code}");
     }
 }

@@ -123,7 +123,7 @@ async fn no_user_may_publish_more() {
         if ["gateway", "notifier"].contains(&user) {
             forbidden.extend(["rollcall.status.1".to_owned(), format!("$JS.API.STREAM.CREATE.{STREAM}")]);
         }
-        if !["gateway", "node"].contains(&user) {
+        if ["subscription", "notifier"].contains(&user) {
             forbidden.push("rollcall.heartbeat".to_owned());
         }
         for subject in forbidden {
