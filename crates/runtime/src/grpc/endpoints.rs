@@ -17,10 +17,10 @@ use crate::{
 
 /// How long an instance is passed over that could not be reached.
 const PASSED_OVER: Duration = Duration::from_secs(1);
-/// The greatest pause before another instance is tried; one that stops hands over in less.
+/// The longest pause before another instance is tried; one that stops hands over in less. It doubles with each.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long others are tried: instances that are restarted one after the other may all be away for a moment.
-const TRIED_FOR: Duration = Duration::from_secs(1);
+/// How long is paused in all: instances that are restarted one after the other may all be away for a moment.
+const PAUSED_FOR: Duration = Duration::from_secs(1);
 
 /// The instances of a service.
 #[derive(Debug)]
@@ -81,13 +81,15 @@ impl Endpoints {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let begun = self.clock.monotonic();
+        let (mut limit, mut paused) = (PAUSE, Duration::ZERO);
         loop {
             let picked = self.pick();
             match call(picked.channel.clone()).await {
-                Err(status) if is_lost(&status) && self.clock.monotonic().since(begun) < TRIED_FOR => {
+                Err(status) if is_lost(&status) && paused < PAUSED_FOR => {
                     self.failed(&picked);
-                    tokio::time::sleep(rng::jitter(PAUSE)).await;
+                    let pause = limit / 2 + rng::jitter(limit / 2);
+                    tokio::time::sleep(pause).await;
+                    (limit, paused) = (limit * 2, paused + pause);
                 }
                 ended => return ended,
             }
