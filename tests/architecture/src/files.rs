@@ -1,14 +1,14 @@
-//! What a Rust file may look like from outside: its length, its name, its first line.
+//! What a file may look like from outside: its length, and of a Rust file its name and its first line.
 
 use crate::{Violation, tree::Tree};
 
-/// The most lines that a Rust file may have, tests included; a file is meant to stay below 400.
+/// The most lines that a file in any programming language may have, tests included; a file is meant to stay below 400.
 pub const MAX_LINES: usize = 500;
 
 /// The most lines that the `main.rs` of a service may have: it only calls its library.
 pub const MAX_MAIN_LINES: usize = 40;
 
-/// Finds Rust files of more than [`MAX_LINES`] lines.
+/// Finds files in any programming language of more than [`MAX_LINES`] lines.
 pub fn too_long(tree: &Tree) -> Vec<Violation> {
     longer_than(tree, MAX_LINES, |_| true)
 }
@@ -38,7 +38,7 @@ pub fn undocumented(tree: &Tree) -> Vec<Violation> {
 }
 
 fn longer_than(tree: &Tree, limit: usize, applies: impl Fn(&str) -> bool) -> Vec<Violation> {
-    tree.rust_files()
+    tree.programs()
         .filter(|(path, _)| applies(path))
         .map(|(path, text)| (path, text.lines().count()))
         .filter(|(_, lines)| *lines > limit)
@@ -61,8 +61,9 @@ mod tests {
             ("crates/a/src/lib.rs", &"\n".repeat(500)),
             ("crates/a/src/long.rs", &"\n".repeat(501)),
             ("docs/long.md", &"\n".repeat(501)),
+            ("scripts/long.py", &"\n".repeat(501)),
         ]);
-        assert_eq!(places(&too_long(&tree)), ["crates/a/src/long.rs"]);
+        assert_eq!(places(&too_long(&tree)), ["crates/a/src/long.rs", "scripts/long.py"]);
     }
 
     #[test]

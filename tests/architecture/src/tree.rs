@@ -42,8 +42,19 @@ impl Tree {
 
     /// Returns the Rust files, path and text, in order of their paths.
     pub fn rust_files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files()
-            .filter(|(path, _)| Path::new(path).extension().is_some_and(|extension| extension == "rs"))
+        self.files_of(&["rs"])
+    }
+
+    /// Returns the files in any programming language, path and text, in order of their paths.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files_of(&["rs", "py", "ts", "tsx", "lua", "sh"])
+    }
+
+    fn files_of(&self, extensions: &'static [&str]) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter(move |(path, _)| {
+            let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+            extension.is_some_and(|extension| extensions.contains(&extension))
+        })
     }
 
     /// Returns the text of the file at `path`.

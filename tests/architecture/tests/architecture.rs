@@ -45,7 +45,7 @@ fn the_domain_is_pure() {
 }
 
 #[test]
-fn no_rust_file_has_more_than_500_lines() {
+fn no_program_file_has_more_than_500_lines() {
     assert_none(&files::too_long(&TREE));
 }
 
