@@ -16,6 +16,9 @@ pub const SUBPROTOCOL_JSON: &str = "rollcall.v1.json";
 /// The WebSocket subprotocol of protobuf frames.
 pub const SUBPROTOCOL_PROTOBUF: &str = "rollcall.v1.protobuf";
 
+/// The greatest number of ids in one read of statuses or versions.
+pub const READ_IDS: usize = 500;
+
 /// Reads an app id; 0 is refused with 6017.
 pub fn app_id(id: u32) -> Result<AppId, Refusal> {
     AppId::new(id).map_err(|error| Refusal::invalid(&error))
@@ -24,6 +27,15 @@ pub fn app_id(id: u32) -> Result<AppId, Refusal> {
 /// Reads a user id; a malformed one is refused with 7003.
 pub fn user_id(id: &str) -> Result<UserId, Refusal> {
     UserId::new(id).map_err(|error| Refusal::bad_user_id(&error))
+}
+
+/// Reads the ids of a read of versions: 1 to [`READ_IDS`] (else 6017), none of them malformed (else 7003).
+pub fn read_ids(ids: &[String]) -> Result<Vec<UserId>, Refusal> {
+    if !(1..=READ_IDS).contains(&ids.len()) {
+        let message = format!("the list holds {} ids, expected 1 to {READ_IDS}", ids.len());
+        return Err(Refusal::new(Code::InvalidParameter, message));
+    }
+    ids.iter().map(|id| user_id(id)).collect()
 }
 
 /// Reads a device id; a malformed one is refused with 6017.

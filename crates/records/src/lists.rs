@@ -58,6 +58,13 @@ impl Lists {
         decode(records.into_iter().next().flatten())
     }
 
+    /// Reads the versions of users' lists, in their order; 0 for one that was never written.
+    pub async fn versions(&self, app: AppId, users: &[UserId]) -> Result<Vec<RecordVersion>, Error> {
+        let keys: Vec<Key> = users.iter().map(|user| Key::Subscriptions(app, *user)).collect();
+        let records = self.store.get(&keys).await?.into_iter();
+        Ok(records.map(|record| record.map(|record| record.version).unwrap_or_default()).collect())
+    }
+
     /// Lets `revise` change a user's list, and commits it if it did. `revise` is called again, on the list as
     /// it is then, when another commit came between. An emptied list stays as a record, so that its versions
     /// go on.

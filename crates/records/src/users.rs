@@ -115,6 +115,13 @@ impl Users {
         };
         Ok(records.into_iter().map(read).collect())
     }
+
+    /// Reads the versions of the statuses of users, in their order; 0 for a user who never had one.
+    pub async fn status_versions(&self, app: AppId, users: &[UserId]) -> Result<Vec<StatusVersion>, Error> {
+        let keys: Vec<Key> = users.iter().map(|user| Key::User(app, *user)).collect();
+        let records = self.store.get(&keys).await?.into_iter();
+        Ok(records.map(|record| record.map(|record| record.status).unwrap_or_default()).collect())
+    }
 }
 
 fn decode(record: Option<Record>) -> Result<UserState, Error> {

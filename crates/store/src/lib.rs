@@ -6,11 +6,10 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod memory;
-pub mod partition;
 pub mod port;
 pub mod redis;
 
 pub use memory::MemoryStore;
-pub use partition::{Partition, Partitions};
 pub use port::{Commit, Committed, Error, Key, Outcome, Record, Store};
 pub use redis::RedisStore;
+pub use rollcall_domain::partition::{self, Partition, Partitions};

@@ -8,11 +8,11 @@ use rollcall_domain::{
     code::{Code, Refusal},
     id::UserId,
 };
-use rollcall_proto::trace::TraceParent;
+use rollcall_proto::{convert::READ_IDS, trace::TraceParent};
 use rollcall_runtime::rng;
 use tracing::warn;
 
-use crate::{Gateway, backend::READ_IDS, hub::UserKey};
+use crate::{Gateway, hub::UserKey};
 
 /// The first wait after a failure; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(100);

@@ -17,12 +17,12 @@ use rollcall_proto::{
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
-        GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest, SetSelfStatusRequest,
+        GetStatusVersionsRequest, GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest, SetSelfStatusRequest,
         presence_service_client::PresenceServiceClient,
     },
     refusal,
     subscription::v1::{
-        ListSubscriptionsRequest, SubscribeRequest, SubscribeResponse, UnsubscribeRequest,
+        GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest, SubscribeResponse, UnsubscribeRequest,
         UnsubscribeResponse, subscription_service_client::SubscriptionServiceClient,
     },
     trace::TraceParent,
@@ -31,9 +31,6 @@ use rollcall_runtime::grpc::{Endpoints, Traced};
 use tonic::Response;
 
 use crate::hub::UserKey;
-
-/// The greatest number of ids in one read of statuses.
-pub(crate) const READ_IDS: usize = 500;
 
 /// The last moment of a call that has none: it changes nothing.
 const NO_LIMIT: u64 = 0;
@@ -176,15 +173,41 @@ impl Backend {
         Ok((response.statuses, response.failures))
     }
 
-    /// Reads statuses of at most [`READ_IDS`] users for ourselves.
+    /// Reads statuses of at most [`READ_IDS`](convert::READ_IDS) users for ourselves.
     pub(crate) async fn read_statuses(
         &self,
         app: AppId,
         users: &[UserId],
     ) -> Result<Vec<(UserId, Status, StatusVersion)>, Refusal> {
-        let ids = users.iter().map(|user| user.as_str().to_owned()).collect();
-        let (statuses, _) = self.get_user_status(&TraceParent::default(), app, ids).await?;
+        let (statuses, _) = self.get_user_status(&TraceParent::default(), app, ids(users)).await?;
         statuses.iter().map(convert::status).collect()
+    }
+
+    /// Reads the versions of the statuses of at most [`READ_IDS`](convert::READ_IDS) users.
+    pub(crate) async fn status_versions(
+        &self,
+        app: AppId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, StatusVersion)>, Refusal> {
+        let request = GetStatusVersionsRequest { app_id: app.get(), user_ids: ids(users) };
+        let call = async |mut presence: PresenceServiceClient<_>, request| {
+            presence.get_status_versions(request).await
+        };
+        let response = self.presence(&TraceParent::default(), NO_LIMIT, request, call).await?;
+        pair(users, response.versions.into_iter().map(StatusVersion))
+    }
+
+    /// Reads the versions of the lists of at most [`READ_IDS`](convert::READ_IDS) users.
+    pub(crate) async fn list_versions(
+        &self,
+        app: AppId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, u64)>, Refusal> {
+        let request = GetListVersionsRequest { app_id: app.get(), user_ids: ids(users) };
+        let call =
+            async |mut lists: SubscriptionServiceClient<_>, request| lists.get_list_versions(request).await;
+        let response = self.subscription(&TraceParent::default(), NO_LIMIT, request, call).await?;
+        pair(users, response.versions.into_iter())
     }
 
     /// Subscribes a user.
@@ -232,6 +255,21 @@ fn answer<T>(answered: Result<Response<T>, tonic::Status>) -> Result<T, Refusal>
 
 fn names((app, user): UserKey) -> (u32, String) {
     (app.get(), user.as_str().to_owned())
+}
+
+fn ids(users: &[UserId]) -> Vec<String> {
+    users.iter().map(|user| user.as_str().to_owned()).collect()
+}
+
+/// Gives each user its version.
+fn pair<V>(
+    users: &[UserId],
+    versions: impl ExactSizeIterator<Item = V>,
+) -> Result<Vec<(UserId, V)>, Refusal> {
+    if versions.len() != users.len() {
+        return Err(internal("versions were answered for other users than were asked for"));
+    }
+    Ok(users.iter().copied().zip(versions).collect())
 }
 
 fn internal(message: &'static str) -> Refusal {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use prost::Message as _;
 use rollcall_domain::{code::Refusal, status::RecordVersion};
 use rollcall_proto::{
     convert,
@@ -13,11 +11,13 @@ use rollcall_proto::{
 use rollcall_runtime::trace;
 use tracing::Span;
 
-use crate::{interest::User, slots::Kind};
+use crate::{interest::User, positions::Partition, slots::Kind};
 
 /// A change, with what says where it goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
+    /// The partition of its user.
+    pub(crate) partition: Partition,
     /// Whose it is.
     pub(crate) user: User,
     /// What has changed.
@@ -28,12 +28,9 @@ pub(crate) struct Event {
     pub(crate) change: Arc<Change>,
 }
 
-/// Says why a payload is no change.
+/// Says why a change cannot be routed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {
-    /// It is no message.
-    #[error("expected one message rollcall.event.v1.Change")]
-    Message(#[from] prost::DecodeError),
     /// Its kind is not known.
     #[error("kind {0} is not known")]
     Kind(i32),
@@ -49,9 +46,8 @@ impl From<Refusal> for Malformed {
 }
 
 impl Event {
-    /// Reads a payload of the bus.
-    pub(crate) fn decode(payload: Bytes) -> Result<Self, Malformed> {
-        let change = Change::decode(payload)?;
+    /// Reads a change that came from a partition.
+    pub(crate) fn read(partition: Partition, change: Change) -> Result<Self, Malformed> {
         let kind = match change.kind() {
             ChangeKind::Unknown => return Err(Malformed::Kind(change.kind)),
             ChangeKind::Status => Kind::Status,
@@ -59,7 +55,8 @@ impl Event {
             ChangeKind::List => Kind::List,
         };
         let user = User { app: convert::app_id(change.app_id)?, user: convert::user_id(&change.user_id)? };
-        Ok(Self { user, kind, version: RecordVersion(change.record_version), change: Arc::new(change) })
+        let version = RecordVersion(change.record_version);
+        Ok(Self { partition, user, kind, version, change: Arc::new(change) })
     }
 
     /// Lets the gateways go on below a span, if there is one. For an event that is not shared yet.
@@ -85,26 +82,25 @@ mod tests {
         }
     }
 
-    fn decode(change: &Change) -> Result<Event, Malformed> {
-        Event::decode(change.encode_to_vec().into())
+    fn read(change: &Change) -> Result<Event, Malformed> {
+        Event::read(3, change.clone())
     }
 
     #[test]
     fn a_change_is_read_by_user_kind_and_version() {
-        let event = decode(&change()).unwrap();
+        let event = read(&change()).unwrap();
         assert_eq!((event.user.user.as_str(), event.kind, event.version.0), ("alice", Kind::List, 7));
         assert_eq!(*event.change, change());
     }
 
     #[test]
     fn what_cannot_be_routed_is_malformed() {
-        assert!(matches!(Event::decode(Bytes::from_static(b"\xff")), Err(Malformed::Message(_))));
         for kind in [0, 99] {
             assert!(
-                matches!(decode(&Change { kind, ..change() }), Err(Malformed::Kind(found)) if found == kind)
+                matches!(read(&Change { kind, ..change() }), Err(Malformed::Kind(found)) if found == kind)
             );
         }
-        assert!(matches!(decode(&Change { app_id: 0, ..change() }), Err(Malformed::User(_))));
-        assert!(matches!(decode(&Change { user_id: String::new(), ..change() }), Err(Malformed::User(_))));
+        assert!(matches!(read(&Change { app_id: 0, ..change() }), Err(Malformed::User(_))));
+        assert!(matches!(read(&Change { user_id: String::new(), ..change() }), Err(Malformed::User(_))));
     }
 }

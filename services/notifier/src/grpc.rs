@@ -4,11 +4,13 @@
 //! stream, driven by the connection as far as the gateway's flow control lets it: it takes from the mailbox when
 //! it can write, and never before.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use rollcall_proto::{
     convert,
-    notifier::v1::{self as wire, AttachRequest, AttachResponse, notifier_service_server::NotifierService},
+    notifier::v1::{
+        self as wire, AttachRequest, AttachResponse, Resume, notifier_service_server::NotifierService,
+    },
 };
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,7 +21,8 @@ use crate::{
     error::StreamEnd,
     interest::{StreamId, User},
     mailbox::Mailbox,
-    router::Router,
+    positions::Heard,
+    router::{Attached, Router},
 };
 
 /// Serves gateways.
@@ -43,13 +46,15 @@ impl NotifierService for Grpc {
         &self,
         request: Request<Streaming<AttachRequest>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let (stream, mailbox) = self.router.attach().map_err(|end| Status::from(&end))?;
+        let Attached { stream, mailbox, listening } =
+            self.router.attach().map_err(|end| Status::from(&end))?;
         info!(stream = stream.0, "attached a gateway");
         let ended = CancellationToken::new();
         let reader = Reader {
             stream,
             router: Arc::clone(&self.router),
             mailbox: Arc::clone(&mailbox),
+            listening,
             requests: request.into_inner(),
             last_batch: 0,
         };
@@ -75,6 +80,7 @@ struct Reader {
     stream: StreamId,
     router: Arc<Router>,
     mailbox: Arc<Mailbox>,
+    listening: Duration,
     requests: Streaming<AttachRequest>,
     last_batch: u64,
 }
@@ -113,6 +119,11 @@ impl Reader {
         let (added, removed) = (users(batch, &request.added)?, users(batch, &request.removed)?);
         self.router.update(self.stream, &added, &removed).await?;
         self.last_batch = batch;
+        if let Some(resume) = &request.resume {
+            let missed = self.router.missed_since(&heard(resume), self.listening);
+            info!(stream = self.stream.0, ?missed, "a gateway came with what it has heard elsewhere");
+            self.mailbox.resync(missed);
+        }
         self.mailbox.acknowledge(batch);
         debug!(
             stream = self.stream.0,
@@ -122,6 +133,17 @@ impl Reader {
             "changed the interest of a gateway"
         );
         Ok(())
+    }
+}
+
+fn heard(resume: &Resume) -> Heard {
+    let positions = resume.positions.iter();
+    Heard {
+        // A partition beyond the greatest is none that anything is heard of.
+        positions: positions
+            .filter_map(|position| Some((u16::try_from(position.partition).ok()?, position.sequence)))
+            .collect(),
+        ago: resume.told_ms_ago.map(Duration::from_millis),
     }
 }
 

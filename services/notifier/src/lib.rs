@@ -2,7 +2,7 @@
 //!
 //! A gateway's interest lives in its stream and nowhere else. What waits for a gateway lies in slots, one for
 //! each user and kind, the latest wins: bounded by its interest, and no gateway waits for another. Start with
-//! [`Service`]; the rules are in `interest` and `slots`, which are pure, and `router` joins them.
+//! [`Service`]; the rules are in `interest`, `slots` and `positions`, which are pure, and `router` joins them.
 
 mod config;
 mod error;
@@ -11,6 +11,7 @@ mod grpc;
 mod interest;
 mod mailbox;
 mod metrics;
+mod positions;
 mod process;
 mod router;
 mod service;

@@ -1,12 +1,21 @@
 //! What waits for one gateway, and the wake-up of the one task that sends it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use rollcall_proto::{event::v1::Change, notifier::v1::AttachResponse};
+use rollcall_proto::{
+    event::v1::Change,
+    notifier::v1::{AttachResponse, Position, Resync, Told},
+};
 use tokio::sync::Notify;
 
-use crate::{error::StreamEnd, event::Event, interest::User, slots::Slots};
+use crate::{
+    error::StreamEnd,
+    event::Event,
+    interest::User,
+    positions::{Missed, Partition},
+    slots::{Place, Slots},
+};
 
 /// The greatest number of changes in one message: at about 2 KiB for the largest, well below gRPC's 4 MiB.
 const CHANGES_PER_MESSAGE: usize = 256;
@@ -22,13 +31,26 @@ pub(crate) struct Mailbox {
 struct Content {
     slots: Slots<Arc<Change>>,
     acknowledged: u64,
+    /// What the gateway is to read again.
+    missed: Option<Missed>,
+    /// The positions that the gateway was told, or is about to be.
+    told: BTreeMap<Partition, u64>,
+    /// What it is told next, once all that waited when they were reached is sent.
+    telling: Option<(Place, Told)>,
     end: Option<StreamEnd>,
 }
 
 impl Mailbox {
     /// Makes an empty one.
     pub(crate) fn new() -> Self {
-        let content = Content { slots: Slots::new(), acknowledged: 0, end: None };
+        let content = Content {
+            slots: Slots::new(),
+            acknowledged: 0,
+            missed: None,
+            told: BTreeMap::new(),
+            telling: None,
+            end: None,
+        };
         Self { content: Mutex::new(content), filled: Notify::new() }
     }
 
@@ -57,6 +79,36 @@ impl Mailbox {
         self.filled.notify_one();
     }
 
+    /// Tells the gateway to read again what it may have missed.
+    pub(crate) fn resync(&self, missed: Missed) {
+        {
+            let mut content = self.content.lock();
+            match &mut content.missed {
+                Some(held) => held.add(missed),
+                None => content.missed = Some(missed),
+            }
+        }
+        self.filled.notify_one();
+    }
+
+    /// Tells the gateway up to where everything was heard that was put until now, unless it still waits to be told
+    /// of before.
+    pub(crate) fn tell(&self, whole: &[(Partition, u64)]) {
+        let mut content = self.content.lock();
+        if content.telling.is_some() {
+            return;
+        }
+        let mut told = Told::default();
+        for (partition, sequence) in whole {
+            if content.told.insert(*partition, *sequence) != Some(*sequence) {
+                told.positions.push(Position { partition: u32::from(*partition), sequence: *sequence });
+            }
+        }
+        content.telling = Some((content.slots.mark(), told));
+        drop(content);
+        self.filled.notify_one();
+    }
+
     /// Ends the stream, now: what waits is not sent any more. The first reason counts.
     pub(crate) fn end(&self, reason: StreamEnd) {
         self.content.lock().end.get_or_insert(reason);
@@ -75,17 +127,33 @@ impl Mailbox {
     }
 
     fn take(&self) -> Option<Result<AttachResponse, StreamEnd>> {
-        let (acknowledged, changes) = {
-            let mut content = self.content.lock();
+        let (mut response, changes) = {
+            let mut guard = self.content.lock();
+            let content = &mut *guard;
             if let Some(end) = &content.end {
                 return Some(Err(end.clone()));
             }
-            if content.acknowledged == 0 && content.slots.is_empty() {
-                return None;
-            }
-            (std::mem::take(&mut content.acknowledged), content.slots.drain(CHANGES_PER_MESSAGE))
+            let changes = content.slots.drain(CHANGES_PER_MESSAGE);
+            let slots = &content.slots;
+            let told = content.telling.take_if(|(mark, _)| slots.passed(*mark)).map(|(_, told)| told);
+            let response = AttachResponse {
+                acknowledged: std::mem::take(&mut content.acknowledged),
+                changes: Vec::new(),
+                told,
+                resync: content.missed.take().map(resync),
+            };
+            (response, changes)
         };
-        let changes = changes.into_iter().map(Arc::unwrap_or_clone).collect();
-        Some(Ok(AttachResponse { acknowledged, changes }))
+        response.changes = changes.into_iter().map(Arc::unwrap_or_clone).collect();
+        (response != AttachResponse::default()).then_some(Ok(response))
+    }
+}
+
+fn resync(missed: Missed) -> Resync {
+    match missed {
+        Missed::Everything => Resync { everything: true, partitions: Vec::new() },
+        Missed::Of(partitions) => {
+            Resync { everything: false, partitions: partitions.into_iter().map(u32::from).collect() }
+        }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     routed: Counter,
     /// Messages that are no change.
     pub(crate) malformed: Counter,
+    /// How often changes did not come, by partition.
+    pub(crate) missed: Counter,
     /// How often the bus ended the subscription to changes.
     pub(crate) lost: Counter,
 }
@@ -53,6 +55,10 @@ impl Metrics {
             ),
             malformed: registry
                 .counter("rollcall_notifier_messages_malformed", "Messages of the bus that are no change."),
+            missed: registry.counter(
+                "rollcall_notifier_holes",
+                "How often changes of a partition did not come although later ones did; gateways read again.",
+            ),
             lost: registry.counter(
                 "rollcall_notifier_bus_lost",
                 "How often changes may have been missed: the bus ended the subscription.",

@@ -7,6 +7,7 @@ use rollcall_process::{
     engines::{BusConfig, Role},
 };
 use rollcall_runtime::{
+    Clock,
     config::{Profile, Validate, faults_of},
     ops::{self, Ops},
     shutdown::CancellationToken,
@@ -70,7 +71,7 @@ impl Process for Service {
 
     async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
         let bus = config.bus.open(ROLE, &ops.metrics).await?;
-        Ok(Self::bind(&config.notifier, bus, ops)?)
+        Ok(Self::bind(&config.notifier, bus, Clock::new(), ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

@@ -1,18 +1,22 @@
 //! Brings changes to the gateways that have interest in them.
 //!
 //! Invariants: a change that is routed after a batch was acknowledged reaches the stream or is overtaken there by
-//! a later one of its kind; nothing waits of a user who is not in the interest. Both hold because interest and
-//! slots are changed under one lock, the index's, which is never held for more than [`USERS_PER_LOCK`] users.
+//! a later one of its kind; nothing waits of a user who is not in the interest; a position that a stream is told
+//! has no change before it that was not put into the stream's slots, or was missed and said so. They hold because
+//! interest, slots and positions are changed under one lock, the index's, which is never held for more than
+//! [`USERS_PER_LOCK`] users.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use rollcall_runtime::Clock;
 
 use crate::{
     error::StreamEnd,
     event::Event,
     interest::{Interest, StreamId, User},
     mailbox::Mailbox,
+    positions::{Heard, Missed, Partition, Positions},
 };
 
 /// The greatest number of users in the interest of one stream. One gateway serves some 100,000 connections with
@@ -27,6 +31,16 @@ const USERS_PER_LOCK: usize = 1_024;
 pub(crate) struct Router {
     index: Mutex<Index>,
     limit: usize,
+    clock: Clock,
+}
+
+/// A stream that has begun.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) stream: StreamId,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// How long every change was heard when it began.
+    pub(crate) listening: Duration,
 }
 
 /// What a router holds.
@@ -45,25 +59,29 @@ struct Index {
     interest: Interest,
     mailboxes: HashMap<StreamId, Arc<Mailbox>>,
     last: u64,
+    positions: Positions,
     /// Why no stream may attach; `None` while changes are heard.
     closed: Option<StreamEnd>,
 }
 
 impl Router {
     /// Makes a router whose streams may have `limit` users each. Nobody can attach before [`Router::open`].
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, clock: Clock) -> Self {
         let index = Index {
             interest: Interest::new(limit),
             mailboxes: HashMap::new(),
             last: 0,
+            positions: Positions::default(),
             closed: Some(StreamEnd::BusLost),
         };
-        Self { index: Mutex::new(index), limit }
+        Self { index: Mutex::new(index), limit, clock }
     }
 
     /// Lets gateways attach: from now on every change is heard.
     pub(crate) fn open(&self) {
-        self.index.lock().closed = None;
+        let mut index = self.index.lock();
+        index.positions = Positions::begin(self.clock.monotonic());
+        index.closed = None;
     }
 
     /// Ends all streams, and lets none attach: changes may be missed from now on.
@@ -76,15 +94,21 @@ impl Router {
     }
 
     /// Begins a stream without interest.
-    pub(crate) fn attach(&self) -> Result<(StreamId, Arc<Mailbox>), StreamEnd> {
+    pub(crate) fn attach(&self) -> Result<Attached, StreamEnd> {
         let mut index = self.index.lock();
         if let Some(reason) = &index.closed {
             return Err(reason.clone());
         }
         index.last += 1;
-        let (id, mailbox) = (StreamId(index.last), Arc::new(Mailbox::new()));
-        index.mailboxes.insert(id, Arc::clone(&mailbox));
-        Ok((id, mailbox))
+        let (stream, mailbox) = (StreamId(index.last), Arc::new(Mailbox::new()));
+        index.mailboxes.insert(stream, Arc::clone(&mailbox));
+        let listening = index.positions.age(self.clock.monotonic());
+        Ok(Attached { stream, mailbox, listening })
+    }
+
+    /// Finds what a gateway may have missed between another stream and the interest that is in force in this one.
+    pub(crate) fn missed_since(&self, heard: &Heard, listening: Duration) -> Missed {
+        self.index.lock().positions.missed_since(heard, listening)
     }
 
     /// Adds to a stream's interest, and takes from it first: who is in both lists is in the interest.
@@ -127,9 +151,35 @@ impl Router {
 
     /// Puts a change into the slots of every stream that has interest in its user; returns how many those are.
     pub(crate) fn route(&self, event: &Event) -> usize {
-        let index = self.index.lock();
+        let mut index = self.index.lock();
+        index.positions.hear(event.partition, event.change.sequence, self.clock.monotonic());
+        let index = &*index;
         let streams = index.interest.of(&event.user).iter();
         streams.filter_map(|stream| index.mailboxes.get(stream)).map(|mailbox| mailbox.put(event)).count()
+    }
+
+    /// Passes over an entry that nobody can have interest in.
+    pub(crate) fn skip(&self, partition: Partition, sequence: u64) {
+        self.index.lock().positions.hear(partition, sequence, self.clock.monotonic());
+    }
+
+    /// Tells all gateways up to where everything was heard, and to read again where that was not so. Returns in how
+    /// many partitions it was not.
+    pub(crate) fn tell(&self) -> usize {
+        let (missed, whole, mailboxes) = {
+            let mut index = self.index.lock();
+            let missed = index.positions.give_up(self.clock.monotonic());
+            let whole: Vec<_> = index.positions.whole().collect();
+            let mailboxes: Vec<_> = index.mailboxes.values().cloned().collect();
+            (missed, whole, mailboxes)
+        };
+        for mailbox in mailboxes {
+            if !missed.is_empty() {
+                mailbox.resync(Missed::Of(missed.clone()));
+            }
+            mailbox.tell(&whole);
+        }
+        missed.len()
     }
 
     /// Returns what the router holds.

@@ -2,9 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use rollcall_bus::{Bus, Message, Subscription};
-use rollcall_proto::notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME};
+use prost::Message as _;
+use rollcall_bus::{Bus, Message, Subject, Subscription};
+use rollcall_proto::{
+    event::v1::Change,
+    notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME},
+};
 use rollcall_runtime::{
+    Clock,
     grpc::{self, Listener},
     ops::{self, Ops},
     rng,
@@ -12,6 +17,7 @@ use rollcall_runtime::{
     supervise::Supervisor,
     trace,
 };
+use tokio::time::MissedTickBehavior;
 use tonic::service::Routes;
 use tracing::{debug, field::Empty, info, info_span, warn};
 
@@ -26,6 +32,8 @@ use crate::{
 
 /// The longest pause before the bus is tried a second time; it doubles with every failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How often gateways are told up to where everything was heard.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The longest pause there is between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -40,10 +48,10 @@ pub struct Service {
 
 impl Service {
     /// Listens on the configured address.
-    pub fn bind(config: &Config, bus: Arc<dyn Bus>, ops: &Ops) -> Result<Self, Error> {
+    pub fn bind(config: &Config, bus: Arc<dyn Bus>, clock: Clock, ops: &Ops) -> Result<Self, Error> {
         let ready = ops.readiness.part("notifier");
         let listener = Listener::bind(config.listen)?;
-        let router = Arc::new(Router::new(INTEREST_LIMIT));
+        let router = Arc::new(Router::new(INTEREST_LIMIT, clock));
         let metrics = Metrics::new(&ops.metrics, &router);
         Ok(Self { listener, bus, ready, router, metrics })
     }
@@ -56,7 +64,7 @@ impl Service {
     /// Serves until `shutdown`.
     ///
     /// Gateways can attach while the bus is heard. Whenever its subscription ends, changes may have been missed:
-    /// all streams end, and gateways attach anew and read what they hold.
+    /// all streams end, and gateways attach anew and are told what to read again.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let router = self.router;
         let mut ear =
@@ -115,8 +123,16 @@ impl Ear {
         self.router.open();
         self.ready.ready();
         info!("listening to changes");
-        while let Some(message) = subscription.messages.recv().await {
-            self.route(message);
+        let mut tell = tokio::time::interval(TELL_EVERY);
+        tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = subscription.messages.recv() => match message {
+                    Some(message) => self.route(message),
+                    None => break,
+                },
+                _ = tell.tick() => self.tell(),
+            }
         }
         warn!("the bus ended the subscription to changes, all gateways attach again");
         self.metrics.lost.inc();
@@ -124,9 +140,27 @@ impl Ear {
         self.router.close(StreamEnd::BusLost);
     }
 
-    fn route(&mut self, message: Message) {
+    fn tell(&self) {
+        let missed = self.router.tell();
+        if missed > 0 {
+            self.metrics.missed.inc_by(missed as u64);
+            warn!(partitions = missed, "changes did not come, gateways read again");
+        }
+    }
+
+    fn route(&self, message: Message) {
         let subject = message.subject;
-        match Event::decode(message.payload) {
+        let Subject::Status(partition) = subject else { return };
+        let change = match Change::decode(message.payload) {
+            Ok(change) => change,
+            Err(error) => {
+                self.metrics.malformed.inc();
+                warn!(%subject, %error, "skipped a message that is no change");
+                return;
+            }
+        };
+        let sequence = change.sequence;
+        match Event::read(partition, change) {
             Ok(mut event) => {
                 let span = trace::follow(&message.trace, || {
                     info_span!(
@@ -153,8 +187,9 @@ impl Ear {
                 );
             }
             Err(error) => {
+                self.router.skip(partition, sequence);
                 self.metrics.malformed.inc();
-                warn!(%subject, %error, "skipped a message that is no change");
+                warn!(%subject, %error, "skipped a change that cannot be routed");
             }
         }
     }

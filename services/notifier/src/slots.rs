@@ -34,7 +34,7 @@ pub(crate) struct Slots<T> {
 }
 
 /// Where a slot stands in the queue.
-type Place = u64;
+pub(crate) type Place = u64;
 
 #[derive(Debug)]
 struct Slot<T> {
@@ -84,14 +84,19 @@ impl<T> Slots<T> {
         }
     }
 
+    /// Returns a mark behind all that waits now, for [`Slots::passed`].
+    pub(crate) fn mark(&self) -> Place {
+        self.next
+    }
+
+    /// Tells whether all that waited when a mark was made has been taken or removed.
+    pub(crate) fn passed(&self, mark: Place) -> bool {
+        self.order.first_key_value().is_none_or(|(first, _)| *first >= mark)
+    }
+
     /// Counts what waits.
     pub(crate) fn len(&self) -> usize {
         self.held.len()
-    }
-
-    /// Tells whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty()
     }
 }
 
@@ -117,7 +122,7 @@ mod tests {
             put(&mut slots, 1, Kind::Status, version);
         }
         assert_eq!(slots.drain(10), [(1, 3)]);
-        assert!(slots.is_empty());
+        assert_eq!(slots.len(), 0);
     }
 
     #[test]
@@ -138,6 +143,22 @@ mod tests {
         assert_eq!(slots.drain(1), [(1, 2)]);
         put(&mut slots, 1, Kind::Status, 3);
         assert_eq!(slots.drain(10), [(2, 1), (1, 3)]);
+    }
+
+    #[test]
+    fn a_mark_is_passed_when_all_before_it_is_taken_or_removed() {
+        let mut slots = Slots::new();
+        let mark = slots.mark();
+        assert!(slots.passed(mark), "nothing waited");
+        put(&mut slots, 1, Kind::Status, 1);
+        put(&mut slots, 2, Kind::Status, 1);
+        let mark = slots.mark();
+        put(&mut slots, 3, Kind::Status, 1);
+        put(&mut slots, 1, Kind::Status, 2);
+        slots.drain(1);
+        assert!(!slots.passed(mark));
+        slots.remove(user(2));
+        assert!(slots.passed(mark));
     }
 
     #[derive(Debug, Clone)]
@@ -182,7 +203,6 @@ mod tests {
                 }
                 prop_assert_eq!(slots.held.len(), model.len());
                 prop_assert_eq!(slots.order.len(), model.len());
-                prop_assert_eq!(slots.is_empty(), model.is_empty());
             }
         }
     }

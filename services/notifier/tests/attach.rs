@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,10 +12,13 @@ use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
 use rollcall_notifier::{Config, Service};
 use rollcall_proto::{
     event::v1::{Change, ChangeKind},
-    notifier::v1::{AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient},
+    notifier::v1::{
+        AttachRequest, AttachResponse, Position, Resume, Resync, User,
+        notifier_service_client::NotifierServiceClient,
+    },
     trace::TraceParent,
 };
-use rollcall_runtime::{grpc, ops::Ops, shutdown::CancellationToken};
+use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -62,6 +65,12 @@ impl PlayedBus {
         self.tell(change(user, version).encode_to_vec()).await;
     }
 
+    async fn change_in(&self, partition: u16, user: &str, version: u64) {
+        let payload = change(user, version).encode_to_vec().into();
+        let trace = TraceParent::default();
+        self.publish(Message { subject: Subject::Status(partition), trace, payload }).await.unwrap();
+    }
+
     fn end_subscription(&self) {
         self.subscriber.lock().take();
     }
@@ -91,11 +100,39 @@ impl Gateway {
 
     async fn add(&self, batch: u64, users: &[&str]) {
         let added = users.iter().map(|user| user_of(user)).collect();
-        self.requests.send(AttachRequest { batch, added, removed: Vec::new() }).await.unwrap();
+        self.requests.send(AttachRequest { batch, added, ..AttachRequest::default() }).await.unwrap();
     }
 
+    /// Returns the next message that does not only tell positions.
     async fn next(&mut self) -> Result<Option<AttachResponse>, Status> {
-        tokio::time::timeout(LIMIT, self.responses.message()).await.unwrap()
+        loop {
+            let next = tokio::time::timeout(LIMIT, self.responses.message()).await.unwrap();
+            let told_only = |next: &AttachResponse| {
+                *next == AttachResponse { told: next.told.clone(), ..AttachResponse::default() }
+            };
+            if !matches!(&next, Ok(Some(next)) if told_only(next)) {
+                return next;
+            }
+        }
+    }
+
+    /// Collects the positions that it is told, until one satisfies `until`.
+    async fn told(&mut self, until: impl Fn(&BTreeMap<u32, u64>) -> bool) -> BTreeMap<u32, u64> {
+        let mut positions = BTreeMap::new();
+        while !until(&positions) {
+            let next = tokio::time::timeout(LIMIT, self.responses.message()).await.unwrap();
+            let told = next.unwrap().unwrap().told.unwrap_or_default();
+            positions.extend(told.positions.iter().map(|position| (position.partition, position.sequence)));
+        }
+        positions
+    }
+
+    async fn resync(&mut self) -> Resync {
+        loop {
+            if let Some(resync) = self.next().await.unwrap().unwrap().resync {
+                return resync;
+            }
+        }
     }
 
     async fn acknowledged(&mut self) -> u64 {
@@ -135,7 +172,8 @@ fn change(user: &str, record_version: u64) -> Change {
 fn start() -> (Arc<PlayedBus>, String, CancellationToken) {
     let bus = Arc::new(PlayedBus::default());
     let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
-    let service = Service::bind(&config, Arc::<PlayedBus>::clone(&bus), &Ops::default()).unwrap();
+    let service =
+        Service::bind(&config, Arc::<PlayedBus>::clone(&bus), Clock::new(), &Ops::default()).unwrap();
     let url = format!("http://{}", service.local_addr());
     let shutdown = CancellationToken::new();
     tokio::spawn(service.run(shutdown.clone()));
@@ -236,16 +274,17 @@ async fn when_the_bus_is_lost_gateways_attach_anew_and_hear_again() {
 #[tokio::test]
 async fn a_gateway_that_closes_its_side_is_let_go() {
     let (_bus, url, _) = start();
-    let Gateway { requests, mut responses } = Gateway::attach(&url).await;
+    let Gateway { requests, responses } = Gateway::attach(&url).await;
     drop(requests);
-    assert_eq!(tokio::time::timeout(LIMIT, responses.message()).await.unwrap().unwrap(), None);
+    let mut left = Gateway { requests: mpsc::channel(1).0, responses };
+    assert_eq!(left.next().await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn at_shutdown_streams_end_and_the_notifier_stops() {
     let bus = Arc::new(PlayedBus::default());
     let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
-    let service = Service::bind(&config, bus, &Ops::default()).unwrap();
+    let service = Service::bind(&config, bus, Clock::new(), &Ops::default()).unwrap();
     let url = format!("http://{}", service.local_addr());
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(service.run(shutdown.clone()));
@@ -253,4 +292,45 @@ async fn at_shutdown_streams_end_and_the_notifier_stops() {
     shutdown.cancel();
     assert_eq!(gateway.refused().await.code(), Code::Unavailable);
     tokio::time::timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_never_comes_is_read_again_by_gateways_and_positions_go_on_behind_it() {
+    let (bus, url, _) = start();
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice"]).await;
+    assert_eq!(gateway.acknowledged().await, 1);
+    bus.change_in(4, "alice", 1).await;
+    bus.change_in(4, "alice", 3).await;
+    bus.change_in(5, "alice", 1).await;
+    let resync = gateway.resync().await;
+    assert_eq!(resync, Resync { everything: false, partitions: vec![4] });
+    bus.change_in(4, "alice", 4).await;
+    assert_eq!(gateway.told(|told| told.get(&4) == Some(&4)).await.get(&4), Some(&4));
+}
+
+#[tokio::test]
+async fn a_gateway_that_comes_from_elsewhere_is_told_what_it_may_have_missed() {
+    let (bus, url, _) = start();
+    let mut first = Gateway::attach(&url).await;
+    bus.change_in(4, "alice", 1).await;
+    bus.change_in(5, "alice", 1).await;
+    first.told(|told| told.len() == 2).await;
+    bus.change_in(5, "alice", 2).await;
+    first.told(|told| told.get(&5) == Some(&2)).await;
+
+    for (told_ms_ago, expected) in [
+        (Some(0), Resync { everything: false, partitions: vec![5] }),
+        (Some(3_600_000), Resync { everything: true, partitions: Vec::new() }),
+        (None, Resync { everything: true, partitions: Vec::new() }),
+    ] {
+        let mut gateway = Gateway::attach(&url).await;
+        let positions = [(4, 1), (5, 1), (6, 9)];
+        let positions = positions.map(|(partition, sequence)| Position { partition, sequence }).to_vec();
+        let resume = Some(Resume { positions, told_ms_ago });
+        let request =
+            AttachRequest { batch: 1, added: vec![user_of("alice")], resume, ..AttachRequest::default() };
+        gateway.requests.send(request).await.unwrap();
+        assert_eq!(gateway.resync().await, expected);
+    }
 }

@@ -61,7 +61,7 @@ impl Node {
             ops,
         )
         .map_err(refused("subscription", "--subscription-listen"))?;
-        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus), ops)
+        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus), clock.clone(), ops)
             .map_err(refused("the notifier", "--notifier-listen"))?;
 
         config.connect(

@@ -7,7 +7,7 @@ use rollcall_domain::{
 use rollcall_proto::{
     convert,
     subscription::v1::{
-        ListSubscriptionsRequest, ListSubscriptionsResponse, SubscribeRequest, SubscribeResponse,
+        GetListVersionsRequest, GetListVersionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse, SubscribeRequest, SubscribeResponse,
         UnsubscribeRequest, UnsubscribeResponse, subscription_service_server::SubscriptionService,
     },
     trace::TraceParent,
@@ -70,6 +70,20 @@ impl SubscriptionService for Subscriptions {
         let held = self.counted(Method::List, call.await)?;
         let target_ids = to_wire(held.list.ids());
         Ok(Response::new(ListSubscriptionsResponse { version: held.version.0, target_ids }))
+    }
+
+    async fn get_list_versions(
+        &self,
+        request: Request<GetListVersionsRequest>,
+    ) -> Result<Response<GetListVersionsResponse>, Status> {
+        let GetListVersionsRequest { app_id, user_ids } = request.into_inner();
+        let call = async {
+            let (app, users) = (convert::app_id(app_id)?, convert::read_ids(&user_ids)?);
+            self.lists.versions(app, &users).await
+        };
+        let versions = self.counted(Method::Versions, call.await)?;
+        let versions = versions.into_iter().map(|version| version.0).collect();
+        Ok(Response::new(GetListVersionsResponse { versions }))
     }
 }
 

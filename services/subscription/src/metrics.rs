@@ -22,9 +22,11 @@ pub(crate) enum Method {
     Unsubscribe,
     /// Reads a list.
     List,
+    /// Reads the versions of lists.
+    Versions,
 }
 
-const METHODS: &[&str] = &["subscribe", "unsubscribe", "list_subscriptions"];
+const METHODS: &[&str] = &["subscribe", "unsubscribe", "list_subscriptions", "get_list_versions"];
 
 impl Metrics {
     /// Makes the instruments.

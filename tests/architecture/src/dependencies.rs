@@ -94,7 +94,7 @@ pub const OWNED: &[Owned] = &[
 ];
 
 /// The outside packages that the domain may use: none that waits, does IO or knows a clock.
-pub const DOMAIN_USES: &[&str] = &["thiserror"];
+pub const DOMAIN_USES: &[&str] = &["thiserror", "xxhash-rust"];
 
 /// The outside packages that the domain's own tests may use besides.
 pub const DOMAIN_TESTS_USE: &[&str] = &["proptest"];

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use prost::Message as _;
 use rollcall_domain::id::{AppId, UserId};
 use rollcall_proto::{
     event::v1::{Change, ChangeKind},
@@ -23,11 +22,11 @@ fn event(name: &str, record_version: u64) -> Event {
         user_id: name.to_owned(),
         ..Change::default()
     };
-    Event::decode(change.encode_to_vec().into()).unwrap()
+    Event::read(0, change).unwrap()
 }
 
 fn open(limit: usize) -> Router {
-    let router = Router::new(limit);
+    let router = Router::new(limit, Clock::new());
     router.open();
     router
 }
@@ -49,8 +48,8 @@ fn versions(mailbox: &Mailbox) -> Vec<(String, u64)> {
 #[tokio::test]
 async fn a_change_goes_to_those_interested_and_to_nobody_else() {
     let router = open(10);
-    let (a, mailbox_a) = router.attach().unwrap();
-    let (b, mailbox_b) = router.attach().unwrap();
+    let Attached { stream: a, mailbox: mailbox_a, .. } = router.attach().unwrap();
+    let Attached { stream: b, mailbox: mailbox_b, .. } = router.attach().unwrap();
     router.update(a, &[user("alice"), user("bob")], &[]).await.unwrap();
     router.update(b, &[user("bob")], &[]).await.unwrap();
 
@@ -64,8 +63,8 @@ async fn a_change_goes_to_those_interested_and_to_nobody_else() {
 #[tokio::test]
 async fn a_stream_that_is_not_read_holds_the_latest_only_and_delays_nobody() {
     let router = open(10);
-    let (slow, slow_mailbox) = router.attach().unwrap();
-    let (quick, quick_mailbox) = router.attach().unwrap();
+    let Attached { stream: slow, mailbox: slow_mailbox, .. } = router.attach().unwrap();
+    let Attached { stream: quick, mailbox: quick_mailbox, .. } = router.attach().unwrap();
     for stream in [slow, quick] {
         router.update(stream, &[user("alice")], &[]).await.unwrap();
     }
@@ -80,7 +79,7 @@ async fn a_stream_that_is_not_read_holds_the_latest_only_and_delays_nobody() {
 #[tokio::test]
 async fn what_waits_of_a_user_goes_with_the_interest() {
     let router = open(10);
-    let (stream, mailbox) = router.attach().unwrap();
+    let Attached { stream, mailbox, .. } = router.attach().unwrap();
     router.update(stream, &[user("alice"), user("bob")], &[]).await.unwrap();
     router.route(&event("alice", 1));
     router.route(&event("bob", 1));
@@ -92,7 +91,7 @@ async fn what_waits_of_a_user_goes_with_the_interest() {
 #[tokio::test]
 async fn who_is_added_and_removed_at_once_is_in_the_interest() {
     let router = open(10);
-    let (stream, mailbox) = router.attach().unwrap();
+    let Attached { stream, mailbox, .. } = router.attach().unwrap();
     router.update(stream, &[user("alice")], &[user("alice")]).await.unwrap();
     router.route(&event("alice", 1));
     assert_eq!(versions(&mailbox), [("alice".to_owned(), 1)]);
@@ -101,7 +100,7 @@ async fn who_is_added_and_removed_at_once_is_in_the_interest() {
 #[tokio::test]
 async fn many_changes_are_split_into_messages() {
     let router = open(1000);
-    let (stream, mailbox) = router.attach().unwrap();
+    let Attached { stream, mailbox, .. } = router.attach().unwrap();
     let names: Vec<String> = (0..300).map(|n| format!("user{n}")).collect();
     let users: Vec<User> = names.iter().map(|name| user(name)).collect();
     router.update(stream, &users, &[]).await.unwrap();
@@ -119,7 +118,7 @@ async fn many_changes_are_split_into_messages() {
 #[tokio::test]
 async fn a_stream_that_ended_leaves_nothing_behind() {
     let router = open(10);
-    let (stream, _) = router.attach().unwrap();
+    let Attached { stream, .. } = router.attach().unwrap();
     router.update(stream, &[user("alice")], &[]).await.unwrap();
     router.detach(stream).await;
     assert_eq!(router.route(&event("alice", 1)), 0);
@@ -129,7 +128,7 @@ async fn a_stream_that_ended_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_stream_has_a_limit() {
     let router = open(1);
-    let (stream, _) = router.attach().unwrap();
+    let Attached { stream, .. } = router.attach().unwrap();
     router.update(stream, &[user("alice")], &[]).await.unwrap();
     router.update(stream, &[user("alice")], &[]).await.unwrap();
     let refused = router.update(stream, &[user("bob")], &[]).await.unwrap_err();
@@ -139,11 +138,55 @@ async fn a_stream_has_a_limit() {
 
 #[tokio::test]
 async fn nobody_is_attached_while_changes_are_not_heard() {
-    let router = Router::new(10);
+    let router = Router::new(10, Clock::new());
     assert_eq!(router.attach().unwrap_err(), StreamEnd::BusLost);
     router.open();
-    let (_, mailbox) = router.attach().unwrap();
+    let Attached { mailbox, .. } = router.attach().unwrap();
     router.close(StreamEnd::BusLost);
     assert_eq!(ready(&mailbox), Some(Err(StreamEnd::BusLost)));
     assert_eq!(router.attach().unwrap_err(), StreamEnd::BusLost);
+}
+
+fn change(name: &str, sequence: u64) -> Event {
+    let mut event = event(name, sequence);
+    Arc::make_mut(&mut event.change).sequence = sequence;
+    event
+}
+
+fn told(mailbox: &Mailbox) -> Option<Vec<(u32, u64)>> {
+    let told = ready(mailbox)?.unwrap().told?;
+    Some(told.positions.iter().map(|position| (position.partition, position.sequence)).collect())
+}
+
+#[tokio::test]
+async fn a_position_is_told_after_all_changes_before_it_and_only_when_it_moved() {
+    let router = open(1000);
+    let Attached { stream, mailbox, .. } = router.attach().unwrap();
+    let users: Vec<User> = (0..300).map(|n| user(&format!("user{n}"))).collect();
+    router.update(stream, &users, &[]).await.unwrap();
+    for n in 0..300 {
+        router.route(&change(&format!("user{n}"), n + 1));
+    }
+    router.tell();
+    router.route(&change("user7", 301));
+    router.tell();
+
+    assert_eq!(told(&mailbox), None, "256 of 300 changes are in the first message");
+    assert_eq!(told(&mailbox), Some(vec![(0, 300)]), "what came later is told another time");
+    router.tell();
+    assert_eq!(told(&mailbox), Some(vec![(0, 301)]));
+    router.tell();
+    assert_eq!(told(&mailbox), Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn who_comes_after_a_change_may_have_missed_it() {
+    let router = open(10);
+    router.route(&change("alice", 1));
+    let heard = |sequence| Heard { positions: [(0, sequence)].into(), ago: Some(Duration::ZERO) };
+    let listening = Duration::from_secs(1);
+    assert_eq!(router.missed_since(&heard(1), listening), Missed::Of([].into()));
+    router.skip(0, 2);
+    assert_eq!(router.missed_since(&heard(1), listening), Missed::Of([0].into()));
+    assert_eq!(router.missed_since(&heard(2), Duration::ZERO), Missed::Everything);
 }

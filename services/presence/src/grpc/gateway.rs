@@ -29,7 +29,8 @@ impl GatewayService for Gateways {
         let registered = self.leases.open().await.map_err(|error| failed(&error))?;
         info!("registered a gateway");
         let token = registered.token.to_vec();
-        Ok(Response::new(RegisterResponse { boot: registered.boot.0, token, store_now }))
+        let partitions = self.reports.store.partitions().count().into();
+        Ok(Response::new(RegisterResponse { boot: registered.boot.0, token, store_now, partitions }))
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {

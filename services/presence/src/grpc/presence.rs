@@ -4,8 +4,8 @@ use rollcall_domain::{code::Refusal, id::Op};
 use rollcall_proto::{
     convert,
     presence::v1::{
-        GetUserStatusRequest, GetUserStatusResponse, LoginRequest, LoginResponse, LogoutRequest,
-        LogoutResponse, SetSelfStatusRequest, SetSelfStatusResponse,
+        GetStatusVersionsRequest, GetStatusVersionsResponse, GetUserStatusRequest, GetUserStatusResponse,
+        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, SetSelfStatusRequest, SetSelfStatusResponse,
         presence_service_server::PresenceService,
     },
     trace::TraceParent,
@@ -76,6 +76,18 @@ impl PresenceService for Sessions {
                 .collect(),
             failures: failures.map(|(id, refusal)| convert::failure_to_wire(id, refusal)).collect(),
         }))
+    }
+
+    async fn get_status_versions(
+        &self,
+        request: Request<GetStatusVersionsRequest>,
+    ) -> Result<Response<GetStatusVersionsResponse>, Status> {
+        let GetStatusVersionsRequest { app_id, user_ids } = request.into_inner();
+        let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
+        let users = convert::read_ids(&user_ids).map_err(|refusal| refused(&refusal))?;
+        let versions = self.users.status_versions(app, &users).await.map_err(|error| failed(&error))?;
+        let versions = versions.into_iter().map(|version| version.0).collect();
+        Ok(Response::new(GetStatusVersionsResponse { versions }))
     }
 }
 

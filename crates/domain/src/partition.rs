@@ -1,7 +1,8 @@
 //! Which partition a user belongs to: a stable hash, the same in every process and release.
 
-use rollcall_domain::id::{AppId, UserId};
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::id::{AppId, UserId};
 
 /// A partition, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
