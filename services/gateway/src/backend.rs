@@ -17,13 +17,13 @@ use rollcall_proto::{
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
-        GetStatusVersionsRequest, GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest, SetSelfStatusRequest,
-        presence_service_client::PresenceServiceClient,
+        GetStatusVersionsRequest, GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest,
+        SetSelfStatusRequest, presence_service_client::PresenceServiceClient,
     },
     refusal,
     subscription::v1::{
-        GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest, SubscribeResponse, UnsubscribeRequest,
-        UnsubscribeResponse, subscription_service_client::SubscriptionServiceClient,
+        GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest, SubscribeResponse,
+        UnsubscribeRequest, UnsubscribeResponse, subscription_service_client::SubscriptionServiceClient,
     },
     trace::TraceParent,
 };

@@ -1,16 +1,19 @@
 //! Who this gateway is to presence: a boot with a lease. A boot that is dead never lives again; the gateway then
 //! takes a new one, and its sessions go on under new ids (DESIGN section 4).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use parking_lot::RwLock;
-use rollcall_domain::id::{BootId, SessionId};
+use rollcall_domain::{
+    id::{BootId, SessionId},
+    partition::Partitions,
+};
 use rollcall_proto::gateway::v1::RegisterResponse;
 use rollcall_runtime::rng;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Gateway, link};
+use crate::{Gateway, resync::Missed};
 
 /// The first wait before registering again.
 const REGISTER_FIRST: Duration = Duration::from_millis(50);
@@ -26,6 +29,8 @@ pub(crate) struct Boot {
     pub(crate) token: Vec<u8>,
     /// The boot before; 0 for none.
     pub(crate) former: u64,
+    /// How users are spread; `None` before registration.
+    pub(crate) partitions: Option<Partitions>,
 }
 
 impl fmt::Debug for Boot {
@@ -64,10 +69,11 @@ impl Gateway {
         let mut wait = REGISTER_FIRST;
         loop {
             match self.backend.register().await {
-                Ok(RegisterResponse { boot: id, token, store_now }) => {
+                Ok(RegisterResponse { boot: id, token, store_now, partitions }) => {
                     self.hear_store(store_now);
+                    let partitions = u16::try_from(partitions).ok().and_then(Partitions::new);
                     let mut boot = self.registration.0.write();
-                    *boot = Boot { id, token, former: boot.id };
+                    *boot = Boot { id, token, former: boot.id, partitions };
                     return true;
                 }
                 Err(refusal) => {
@@ -84,13 +90,13 @@ impl Gateway {
 
     /// Takes a new boot after presence declared ours dead: sessions are asserted under it, and all that is shown is
     /// read again, for what became of our users meanwhile was told of the old one.
-    pub(crate) async fn be_reborn(self: &Arc<Self>, shutdown: &CancellationToken) {
+    pub(crate) async fn be_reborn(&self, shutdown: &CancellationToken) {
         let (sessions, users) = self.hub.counts();
         warn!(sessions, users, "presence holds this gateway for dead, registering anew");
         if self.register(shutdown).await {
             self.hub.assert_all();
             info!(sessions, "registered anew");
-            tokio::spawn(link::catch_up(Arc::clone(self)));
+            self.resync.ask(Missed::Everything);
         }
     }
 }

@@ -6,13 +6,15 @@
 //! moment of writing, so a slow client skips states and never the last (SPEC F5).
 //!
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
-//! `hub/lists.rs` keeps edges equal to subscription lists, `hub/reports.rs` is what presence is told.
+//! `hub/lists.rs` keeps edges equal to subscription lists, `hub/reports.rs` is what presence is told, `hub/resync.rs`
+//! what is read again.
 
 mod apps;
 mod index;
 mod lists;
 mod push;
 mod reports;
+mod resync;
 mod wheel;
 
 use std::{
@@ -35,7 +37,7 @@ use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
 use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
-pub(crate) use self::{index::UserKey, lists::ListDelta, push::close_code, reports::Report};
+pub(crate) use self::{index::UserKey, lists::ListDelta, push::close_code, reports::Report, resync::Users};
 use self::{
     index::{Index, UserSlot},
     lists::List,
@@ -158,6 +160,8 @@ struct Session {
     ended: bool,
     /// Set while presence is to hold the session again.
     asserted: bool,
+    /// Set while presence is to say whether it still holds the session.
+    doubted: bool,
     /// When the client was heard, as far as presence knows.
     uploaded: Monotonic,
     /// When presence was told.
@@ -276,6 +280,7 @@ impl Hub {
             dirty,
             ended: false,
             asserted: false,
+            doubted: false,
             uploaded: heard,
             uploaded_at: heard,
         });

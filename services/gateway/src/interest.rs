@@ -100,18 +100,16 @@ impl Interest {
         }
     }
 
-    /// Notes that the stream's batches up to `number` are in force. Says whether that is all of its first
-    /// users: before, nothing counts as settled.
-    pub(crate) fn acknowledge(&self, number: u64) -> bool {
-        let whole = number >= self.pending.lock().whole;
-        if whole {
+    /// Notes that the stream's batches up to `number` are in force. Nothing counts as settled before all of its
+    /// first users are among them.
+    pub(crate) fn acknowledge(&self, number: u64) {
+        if number >= self.pending.lock().whole {
             self.acknowledged.send_if_modified(|held| {
                 let newer = number > *held;
                 *held = number.max(*held);
                 newer
             });
         }
-        whole
     }
 
     /// Waits until all that was asked for so far is in force, or `limit` has passed. Says which.
@@ -163,9 +161,9 @@ mod tests {
         let batches = interest.restart(users, 2);
         assert_eq!(batches.iter().map(|batch| batch.added.len()).collect::<Vec<_>>(), [2, 1]);
         assert!(batches[0].number > lost.number);
-        assert!(!interest.acknowledge(batches[0].number));
+        interest.acknowledge(batches[0].number);
         assert!(!interest.settled(limit).await, "c is in the second batch");
-        assert!(interest.acknowledge(batches[1].number));
+        interest.acknowledge(batches[1].number);
         assert!(interest.settled(limit).await);
         assert_eq!(interest.restart(Vec::new(), 2).len(), 1, "an empty stream is acknowledged too");
     }

@@ -2,8 +2,9 @@
 //!
 //! Clients speak frames over a WebSocket (`edge`, `connection`, `codec`). What connections share is the
 //! `hub`: who is here, who watches whom, the last shown status of each. Changes come from a notifier
-//! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`), and presence is told
-//! who was heard (`reports`) under the name that it knows us by (`boot`). Nothing here decides what a status is; nothing here is kept when it stops.
+//! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`), which are read again where
+//! changes may have been missed (`resync`), and presence is told who was heard (`reports`) under the name that it
+//! knows us by (`boot`). Nothing here decides what a status is; nothing here is kept when it stops.
 //!
 //! Start with [`Service`], then `connection.rs` and `hub.rs`.
 
@@ -21,6 +22,7 @@ mod link;
 mod metrics;
 mod process;
 mod reports;
+mod resync;
 mod service;
 mod store_clock;
 mod trace;
@@ -30,7 +32,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rollcall_runtime::clock::Clock;
 
-use self::{backend::Backend, boot::Registration, hub::Hub, metrics::Metrics, store_clock::StoreClock};
+use self::{
+    backend::Backend, boot::Registration, hub::Hub, metrics::Metrics, resync::Resync, store_clock::StoreClock,
+};
 pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
 
 /// What the parts of a gateway share.
@@ -43,12 +47,14 @@ struct Gateway {
     metrics: Metrics,
     registration: Registration,
     store_clock: Mutex<StoreClock>,
+    resync: Resync,
 }
 
 impl Gateway {
     fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
         let hub = Hub::new(config.expiry, service::TICK, clock.monotonic());
         let (registration, store_clock) = (Registration::default(), Mutex::default());
-        Arc::new(Self { config, clock, hub, backend, metrics, registration, store_clock })
+        let resync = Resync::default();
+        Arc::new(Self { config, clock, hub, backend, metrics, registration, store_clock, resync })
     }
 }

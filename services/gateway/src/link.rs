@@ -1,11 +1,13 @@
 //! The stream to a notifier: interest goes up, changes come down.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rollcall_proto::notifier::v1::{
-    AttachRequest, AttachResponse, User, notifier_service_client::NotifierServiceClient,
+    AttachRequest, AttachResponse, Position, Resume, Told, User,
+    notifier_service_client::NotifierServiceClient,
 };
 use rollcall_runtime::{
+    clock::Monotonic,
     grpc::{Endpoints, Traced},
     rng,
 };
@@ -15,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
-use crate::{Gateway, hub::UserKey, interest::Batch};
+use crate::{Gateway, hub::UserKey, interest::Batch, resync::Missed};
 
 /// Messages waiting for the stream: each is a whole batch, so few are enough.
 const UPSTREAM: usize = 4;
@@ -25,22 +27,49 @@ const USERS_PER_MESSAGE: usize = 4096;
 const REDIAL_MOST: Duration = Duration::from_secs(2);
 /// The first wait before dialling again.
 const REDIAL_FIRST: Duration = Duration::from_millis(50);
+/// How long a notifier may say nothing, which tells positions every second.
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Up to where everything was heard, over all streams.
+#[derive(Debug, Default)]
+struct Heard {
+    positions: BTreeMap<u32, u64>,
+    told_at: Option<Monotonic>,
+}
+
+impl Heard {
+    fn tell(&mut self, told: &Told, now: Monotonic) {
+        self.positions.extend(told.positions.iter().map(|position| (position.partition, position.sequence)));
+        self.told_at = Some(now);
+    }
+
+    fn resume(&self, now: Monotonic) -> Resume {
+        let positions = self.positions.iter();
+        let ago = |told_at| u64::try_from(now.since(told_at).as_millis()).unwrap_or(u64::MAX);
+        Resume {
+            positions: positions
+                .map(|(partition, sequence)| Position { partition: *partition, sequence: *sequence })
+                .collect(),
+            told_ms_ago: self.told_at.map(ago),
+        }
+    }
+}
 
 /// Keeps the stream until `shutdown`, dialling again with back-off when it breaks.
 pub(crate) async fn run(gateway: Arc<Gateway>, notifiers: Endpoints, shutdown: CancellationToken) {
     let mut wait = REDIAL_FIRST;
-    let mut first = true;
+    // Nothing was read before the first stream.
+    let mut heard = None;
     loop {
         let notifier = notifiers.pick();
         let end = tokio::select! {
-            end = stream(&gateway, notifier.channel.clone(), first, &mut wait) => end,
+            end = stream(&gateway, notifier.channel.clone(), &mut heard, &mut wait) => end,
             () = shutdown.cancelled() => return,
         };
         if let Err(status) = end {
             warn!(code = ?status.code(), reason = status.message(), ?wait, "lost the notifier, dialling again");
         }
         notifiers.failed(&notifier);
-        first = false;
         tokio::select! {
             () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}
             () = shutdown.cancelled() => return,
@@ -52,7 +81,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, notifiers: Endpoints, shutdown: C
 async fn stream(
     gateway: &Arc<Gateway>,
     channel: Traced,
-    first: bool,
+    heard: &mut Option<Heard>,
     wait: &mut Duration,
 ) -> Result<(), Status> {
     let (sender, receiver) = mpsc::channel(UPSTREAM);
@@ -60,17 +89,26 @@ async fn stream(
     let down = client.attach(ReceiverStream::new(receiver)).await?.into_inner();
     *wait = REDIAL_FIRST;
     info!("attached to a notifier");
+    // Reckoned now, when the notifier has begun to count how long it has been listening.
+    let resume = heard.as_ref().map(|heard| heard.resume(gateway.clock.monotonic()));
+    let heard = heard.get_or_insert_default();
     tokio::select! {
-        end = up(gateway, sender) => end,
-        end = changes(gateway, down, first) => end,
+        end = up(gateway, sender, resume) => end,
+        end = changes(gateway, down, heard) => end,
     }
 }
 
-/// Sends the interest: first all of it, then differences.
-async fn up(gateway: &Gateway, sender: mpsc::Sender<AttachRequest>) -> Result<(), Status> {
+/// Sends the interest: first all of it, with what was heard before, then differences.
+async fn up(
+    gateway: &Gateway,
+    sender: mpsc::Sender<AttachRequest>,
+    mut resume: Option<Resume>,
+) -> Result<(), Status> {
     let gone = || Status::unavailable("the stream has ended");
-    for batch in gateway.hub.restart_interest(USERS_PER_MESSAGE) {
-        sender.send(request(&batch)).await.map_err(|_| gone())?;
+    let mut first = gateway.hub.restart_interest(USERS_PER_MESSAGE).into_iter().peekable();
+    while let Some(batch) = first.next() {
+        let resume = if first.peek().is_none() { resume.take() } else { None };
+        sender.send(AttachRequest { resume, ..request(&batch) }).await.map_err(|_| gone())?;
     }
     loop {
         let batch = gateway.hub.interest.next().await;
@@ -78,14 +116,13 @@ async fn up(gateway: &Gateway, sender: mpsc::Sender<AttachRequest>) -> Result<()
     }
 }
 
-/// Receives acknowledgements and changes.
+/// Receives acknowledgements, changes and positions.
 async fn changes(
     gateway: &Arc<Gateway>,
     mut down: Streaming<AttachResponse>,
-    first: bool,
+    heard: &mut Heard,
 ) -> Result<(), Status> {
-    let mut read_again = !first;
-    while let Some(message) = down.message().await? {
+    while let Some(message) = next(&mut down).await? {
         gateway.metrics.changes.inc_by(message.changes.len() as u64);
         for change in &message.changes {
             if let Some(key) = gateway.hub.apply_change(change, gateway.boot()) {
@@ -93,24 +130,22 @@ async fn changes(
                 drop(gateway.attach(key, true));
             }
         }
-        if message.acknowledged > 0
-            && gateway.hub.interest.acknowledge(message.acknowledged)
-            && std::mem::take(&mut read_again)
-        {
-            tokio::spawn(catch_up(Arc::clone(gateway)));
+        if let Some(resync) = &message.resync {
+            gateway.resync.ask(Missed::read(resync));
+        }
+        if let Some(told) = &message.told {
+            heard.tell(told, gateway.clock.monotonic());
+        }
+        if message.acknowledged > 0 {
+            gateway.hub.interest.acknowledge(message.acknowledged);
         }
     }
     Err(Status::unavailable("the notifier ended the stream"))
 }
 
-/// Reads again what a broken stream may have missed, one user after another.
-pub(crate) async fn catch_up(gateway: Arc<Gateway>) {
-    let users = gateway.hub.unsync_all();
-    info!(users = users.len(), "reading again after the notifier was lost");
-    for key in users {
-        // One list after another, so that presence and subscription are not flooded.
-        let _ = gateway.attach(key, true).await;
-    }
+async fn next(down: &mut Streaming<AttachResponse>) -> Result<Option<AttachResponse>, Status> {
+    let silent = |_| Status::deadline_exceeded(format!("the notifier said nothing for {SILENCE_LIMIT:?}"));
+    tokio::time::timeout(SILENCE_LIMIT, down.message()).await.map_err(silent)?
 }
 
 fn request(batch: &Batch) -> AttachRequest {
@@ -120,5 +155,6 @@ fn request(batch: &Batch) -> AttachRequest {
             .map(|(app, user)| User { app_id: app.get(), user_id: user.as_str().to_owned() })
             .collect()
     };
-    AttachRequest { batch: batch.number, added: names(&batch.added), removed: names(&batch.removed) }
+    let (added, removed) = (names(&batch.added), names(&batch.removed));
+    AttachRequest { batch: batch.number, added, removed, resume: None }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     frames_sent: [Counter; 2],
     /// Changes that the notifier sent.
     pub(crate) changes: Counter,
+    /// Passes in which what may have been missed was read again.
+    pub(crate) resyncs: Counter,
     /// Reports to presence, in the order of [`Reported`].
     reports: [Counter; 3],
     /// Connections refused, in the order of [`Refused`].
@@ -119,6 +121,10 @@ impl Metrics {
                 ["reply", "push"],
             ),
             changes: registry.counter("rollcall_gateway_changes", "Changes that a notifier sent."),
+            resyncs: registry.counter(
+                "rollcall_gateway_resyncs",
+                "Passes in which what changes may have been missed of was read again.",
+            ),
             reports: registry.counters(
                 "rollcall_gateway_reports",
                 "Reports to presence: answered over the bus, by gRPC past it, or not at all.",

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::{info, warn};
 
-use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports};
+use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports, resync};
 
 /// How often silent clients are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -76,6 +76,7 @@ impl Service {
         let rest = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(link::run(Arc::clone(&gateway), notifiers, rest.clone()));
+        tasks.spawn(resync::run(Arc::clone(&gateway), rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_silent(Arc::clone(&gateway), rest.clone()));
         let served = tokio::select! {

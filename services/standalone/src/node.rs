@@ -61,8 +61,9 @@ impl Node {
             ops,
         )
         .map_err(refused("subscription", "--subscription-listen"))?;
-        let notifier = rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus), clock.clone(), ops)
-            .map_err(refused("the notifier", "--notifier-listen"))?;
+        let notifier =
+            rollcall_notifier::Service::bind(&config.notifier, Arc::clone(&bus), clock.clone(), ops)
+                .map_err(refused("the notifier", "--notifier-listen"))?;
 
         config.connect(
             url(presence.local_addr()),

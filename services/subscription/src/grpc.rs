@@ -7,8 +7,9 @@ use rollcall_domain::{
 use rollcall_proto::{
     convert,
     subscription::v1::{
-        GetListVersionsRequest, GetListVersionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse, SubscribeRequest, SubscribeResponse,
-        UnsubscribeRequest, UnsubscribeResponse, subscription_service_server::SubscriptionService,
+        GetListVersionsRequest, GetListVersionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse,
+        SubscribeRequest, SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
+        subscription_service_server::SubscriptionService,
     },
     trace::TraceParent,
 };

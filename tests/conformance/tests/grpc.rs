@@ -50,7 +50,7 @@ impl Attached {
     async fn ask_for(&mut self, batch: u64, app_id: u32, users: &[&str]) {
         let user = |user: &&str| User { app_id, user_id: (*user).to_owned() };
         let added = users.iter().map(user).collect();
-        self.up.send(AttachRequest { batch, added, removed: Vec::new() }).await.unwrap();
+        self.up.send(AttachRequest { batch, added, ..AttachRequest::default() }).await.unwrap();
         while self.acknowledged < batch {
             self.receive().await;
         }

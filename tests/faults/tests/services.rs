@@ -1,6 +1,7 @@
 //! The services behind the gateways, killed and restarted while users change their statuses.
 
 use rollcall_faults::{Ring, cluster};
+use rollcall_harness::{Dial, General};
 
 const SERVICES: [&str; 3] = ["presence", "subscription", "notifier"];
 
@@ -17,12 +18,39 @@ async fn nobody_is_shown_as_gone_and_no_change_is_lost_when_a_service_is_killed(
             let kill = async { rollcall.process(service, number).kill() };
             let (failed, ()) = tokio::join!(ring.say(&text), kill);
             assert_eq!(failed, 0, "calls failed");
+            ring.wait("the text set meanwhile", |status| status.custom == text).await;
             let text = format!("without {service} {number}");
             assert_eq!(ring.say(&text).await, 0, "calls failed");
-            ring.wait("the text set meanwhile", |status| status.custom == text).await;
+            ring.wait("the text set with one less", |status| status.custom == text).await;
             rollcall.start_again(service, number).await;
         }
     }
+    ring.assert_nobody_left();
+}
+
+// FAULT 6
+#[tokio::test]
+async fn what_changes_while_there_is_no_notifier_is_shown_when_there_is_one_again() {
+    let mut rollcall = cluster().await;
+    let app = rollcall.app().await;
+    let ring = Ring::start(&rollcall, &app, 20).await;
+    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
+    let mut leaving = app.session_by(at(0), "PLATFORM_LINUX", "leaving", "d").await;
+    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
+    watcher.subscribe(&["leaving"]).await.ok();
+    watcher.expect("leaving", |status| status.general == General::Online).await;
+
+    for number in 0..2 {
+        rollcall.process("notifier", number).kill();
+    }
+    assert_eq!(ring.say("unheard").await, 0, "calls failed");
+    leaving.logout().await.ok();
+    for number in 0..2 {
+        rollcall.start_again("notifier", number).await;
+    }
+
+    ring.wait("the text set meanwhile", |status| status.custom == "unheard").await;
+    watcher.expect("leaving", |status| status.general == General::Unlogined).await;
     ring.assert_nobody_left();
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rollcall_domain::id::BootId;
 use rollcall_proto::presence::v1::{
-    GetUserStatusResponse, LogoutResponse, SetSelfStatusResponse,
+    GetStatusVersionsResponse, GetUserStatusResponse, LogoutResponse, SetSelfStatusResponse,
     presence_service_server::{PresenceService, PresenceServiceServer},
 };
 use rollcall_runtime::{
@@ -50,6 +50,13 @@ impl PresenceService for Listening {
         &self,
         _: Request<GetUserStatusRequest>,
     ) -> Result<Response<GetUserStatusResponse>, Refused> {
+        Err(Refused::unimplemented("not in these tests"))
+    }
+
+    async fn get_status_versions(
+        &self,
+        _: Request<GetStatusVersionsRequest>,
+    ) -> Result<Response<GetStatusVersionsResponse>, Refused> {
         Err(Refused::unimplemented("not in these tests"))
     }
 }

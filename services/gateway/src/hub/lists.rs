@@ -102,20 +102,6 @@ impl Hub {
         (users.collect(), state.era)
     }
 
-    /// Forgets that statuses and lists were read: the notifier may have missed changes. Returns the users
-    /// that are here.
-    pub(crate) fn unsync_all(&self) -> Vec<UserKey> {
-        let mut state = self.state.lock();
-        let mut here = Vec::new();
-        let era = state.next_era();
-        for node in state.index.nodes_mut() {
-            node.value.synced = false;
-            node.value.since = era;
-            here.extend(node.value.local.is_some().then_some(node.key));
-        }
-        here
-    }
-
     /// Starts the interest anew, for a new stream: with all users of the index, in batches of at most `size`.
     pub(crate) fn restart_interest(&self, size: usize) -> Vec<Batch> {
         let state = self.state.lock();

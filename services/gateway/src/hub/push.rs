@@ -26,7 +26,7 @@ const STATUSES_PER_FRAME: usize = 100;
 #[derive(Debug)]
 pub(super) struct Shown {
     status: Status,
-    version: StatusVersion,
+    pub(super) version: StatusVersion,
     frames: [Option<Message>; CODECS],
     /// The span of the change, until the first frame with it is taken.
     push: Option<Box<Span>>,

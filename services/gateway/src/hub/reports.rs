@@ -21,14 +21,23 @@ const ASSERTED_PER_REPORT: usize = 512;
 pub(crate) struct Report {
     /// What presence is told.
     pub(crate) request: ReportRequest,
-    heard: Vec<(SessionSlot, u64, Monotonic)>,
+    sessions: Vec<Mentioned>,
+}
+
+/// A session in a report, as it was when that was made.
+#[derive(Debug)]
+struct Mentioned {
+    slot: SessionSlot,
+    counter: u64,
+    heard: Monotonic,
+    doubted: bool,
 }
 
 impl Report {
     /// Says whether there is nothing to tell and nothing to ask for.
     pub(crate) fn is_empty(&self) -> bool {
         let request = &self.request;
-        self.heard.is_empty()
+        self.sessions.is_empty()
             && request.ended.is_empty()
             && request.apps.is_empty()
             && request.asserted.is_empty()
@@ -36,7 +45,7 @@ impl Report {
 
     /// Says whether the report leaves more to tell at once.
     pub(crate) fn is_full(&self) -> bool {
-        self.heard.len() >= HEARD_PER_REPORT
+        self.sessions.len() >= HEARD_PER_REPORT
             || self.request.ended.len() == ENDED_PER_REPORT
             || self.request.asserted.len() == ASSERTED_PER_REPORT
     }
@@ -60,8 +69,9 @@ fn assertion(session: &Session, age_ms: u64, former_boot: u64) -> AssertedSessio
 }
 
 impl Hub {
-    /// Makes the next report of a boot. A session is in it if it is to be held again, or was heard since presence
-    /// was told, and presence was told at least `every` ago or would let it expire in less than `left`.
+    /// Makes the next report of a boot. A session is in it if it is to be held again, if it is doubted, or if it was
+    /// heard since presence was told, and presence was told at least `every` ago or would let it expire in less than
+    /// `left`.
     pub(crate) fn report(&self, boot: &Boot, every: Duration, left: Duration, now: Monotonic) -> Report {
         let state = self.state.lock();
         let mut request = ReportRequest {
@@ -72,7 +82,7 @@ impl Hub {
             apps: Self::app_versions(&state),
             ..ReportRequest::default()
         };
-        let mut heard = Vec::new();
+        let mut sessions = Vec::new();
         for (slot, session) in state.sessions.iter().enumerate() {
             let Some(session) = session.as_ref().filter(|session| !session.ended) else { continue };
             let last = session.handle.last_heard();
@@ -84,18 +94,20 @@ impl Hub {
                     continue;
                 }
                 request.asserted.push(assertion(session, age_ms, boot.former));
-            } else if last > session.uploaded && due {
+            } else if session.doubted || last > session.uploaded && due {
                 let session = Some(session_ref(&session.handle.key, session.handle.counter));
                 request.heard.push(HeardSession { session, age_ms });
             } else {
                 continue;
             }
-            heard.push((SessionSlot::try_from(slot).unwrap_or_default(), session.handle.counter, last));
+            let slot = SessionSlot::try_from(slot).unwrap_or_default();
+            let (counter, doubted) = (session.handle.counter, session.doubted);
+            sessions.push(Mentioned { slot, counter, heard: last, doubted });
             if request.heard.len() == HEARD_PER_REPORT {
                 break;
             }
         }
-        Report { request, heard }
+        Report { request, sessions }
     }
 
     /// Has presence told of a session that it does not hold, so that it does again.
@@ -124,12 +136,14 @@ impl Hub {
     pub(crate) fn reported(&self, report: &Report, reply: &ReportResponse, now: Monotonic) {
         let mut guard = self.state.lock();
         let state: &mut State = &mut guard;
-        for (slot, counter, last) in &report.heard {
-            if let Some(session) = state.sessions[*slot as usize].as_mut()
-                && session.handle.counter == *counter
+        for told in &report.sessions {
+            if let Some(session) = state.sessions[told.slot as usize].as_mut()
+                && session.handle.counter == told.counter
             {
-                session.uploaded = *last;
+                session.uploaded = told.heard;
                 session.uploaded_at = now;
+                // What was asked before the doubt does not settle it.
+                session.doubted &= !told.doubted;
                 // A logout that is on its way may have been stored before what asserted its session.
                 session.asserted &= session.handle.leaving.load(Ordering::Acquire);
             }

@@ -1,5 +1,7 @@
 //! Tests of the hub as stories: who is owed what, and what presence is told.
 
+mod resync;
+
 use axum::extract::ws::Message;
 use rollcall_domain::{
     app::{Edition, Limits},
@@ -54,7 +56,7 @@ fn record() -> LoginRecord {
 }
 
 fn boot(id: u64, former: u64) -> Boot {
-    Boot { id, token: vec![1; 32], former }
+    Boot { id, token: vec![1; 32], former, partitions: None }
 }
 
 fn online(text: &str) -> Status {
@@ -356,8 +358,6 @@ fn a_read_from_before_the_interest_began_anew_does_not_count() {
     assert_eq!(users, [id("t")], "the interest in t began after the read did");
     hub.merge(app(), read, Some(era));
     assert_eq!(hub.unsynced(&watcher.key).0, []);
-    assert_eq!(hub.unsync_all(), [watcher.key]);
-    assert_eq!(hub.unsynced(&watcher.key).0, [id("w"), id("t")]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use rollcall_proto::{
     convert,
     presence::v1::{
         GetStatusVersionsRequest, GetStatusVersionsResponse, GetUserStatusRequest, GetUserStatusResponse,
-        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, SetSelfStatusRequest, SetSelfStatusResponse,
-        presence_service_server::PresenceService,
+        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, SetSelfStatusRequest,
+        SetSelfStatusResponse, presence_service_server::PresenceService,
     },
     trace::TraceParent,
 };

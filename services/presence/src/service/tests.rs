@@ -17,7 +17,7 @@ use rollcall_proto::{
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
-        GetUserStatusRequest, LoginRequest, LogoutRequest, SetSelfStatusRequest,
+        GetStatusVersionsRequest, GetUserStatusRequest, LoginRequest, LogoutRequest, SetSelfStatusRequest,
         presence_service_client::PresenceServiceClient,
     },
     refusal,
@@ -139,6 +139,27 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
     let logout = LogoutRequest { app_id: 7, user_id: "alice".to_owned(), session, not_after: 0 };
     client.logout(logout).await.unwrap();
     assert_eq!(running.change().await.1.general, 3);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn versions_of_statuses_are_read_in_the_order_of_the_ids() {
+    let fixture = Fixture::new().await;
+    let running = start(&fixture).await;
+    let boot = running.register().await.boot;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    let login = client.login(login_of(&fixture, boot)).await.unwrap().into_inner();
+    let versions = |ids: Vec<String>| GetStatusVersionsRequest { app_id: 7, user_ids: ids };
+    let ids = ["nobody", "alice", "nobody"].map(str::to_owned).to_vec();
+    let read = client.get_status_versions(versions(ids)).await.unwrap().into_inner();
+    assert_eq!(read.versions, [0, login.status.unwrap().version, 0]);
+    for (malformed, code) in [
+        (Vec::new(), Code::InvalidParameter),
+        (vec!["a".to_owned(); 501], Code::InvalidParameter),
+        (vec!["alice".to_owned(), "\n".to_owned()], Code::BadUserId),
+    ] {
+        assert_eq!(refused(client.get_status_versions(versions(malformed)).await).code, code);
+    }
     running.stop().await;
 }
 

@@ -13,7 +13,7 @@ use rollcall_proto::{
     event::v1::{Change, ChangeKind},
     refusal,
     subscription::v1::{
-        ListSubscriptionsRequest, SubscribeRequest, UnsubscribeRequest,
+        GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest, UnsubscribeRequest,
         subscription_service_client::SubscriptionServiceClient,
     },
 };
@@ -83,6 +83,17 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let list = ListSubscriptionsRequest { app_id: 7, user_id: "me".to_owned() };
     let list = client.list_subscriptions(list).await.unwrap().into_inner();
     assert_eq!((list.target_ids, list.version), (vec!["b".to_owned()], unsubscribed.version));
+
+    let versions = |ids: &[&str]| GetListVersionsRequest {
+        app_id: 7,
+        user_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    let read = client.get_list_versions(versions(&["nobody", "me", "nobody"])).await.unwrap().into_inner();
+    assert_eq!(read.versions, [0, unsubscribed.version, 0]);
+    for (malformed, code) in [(&[][..], Code::InvalidParameter), (&["me", "a\n"][..], Code::BadUserId)] {
+        let refused = client.get_list_versions(versions(malformed)).await.unwrap_err();
+        assert_eq!(refusal::from_status(&refused).code, code);
+    }
     shutdown.cancel();
     task.await.unwrap().unwrap();
 }
