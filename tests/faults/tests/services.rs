@@ -54,6 +54,22 @@ async fn what_changes_while_there_is_no_notifier_is_shown_when_there_is_one_agai
     ring.assert_nobody_left();
 }
 
+// FAULT 24
+#[tokio::test]
+async fn a_notifier_that_stands_still_is_left_for_another_and_nothing_is_missed() {
+    let mut rollcall = cluster().await;
+    let app = rollcall.app().await;
+    let ring = Ring::start(&rollcall, &app, 20).await;
+    for number in 0..2 {
+        rollcall.process("notifier", number).stop();
+        let text = format!("while {number} stands still");
+        assert_eq!(ring.say(&text).await, 0, "calls failed");
+        ring.wait("the text set meanwhile", |status| status.custom == text).await;
+        rollcall.process("notifier", number).resume();
+    }
+    ring.assert_nobody_left();
+}
+
 // FAULT 6
 #[tokio::test]
 async fn nobody_notices_that_services_are_restarted_one_after_the_other() {
