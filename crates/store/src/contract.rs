@@ -118,10 +118,10 @@ macro_rules! store_contract {
                 another_token_renews_and_retires_nothing,
                 an_unknown_boot_is_as_a_dead_one,
                 a_lease_is_killed_at_the_nonce_that_it_has_and_at_no_other,
-                a_dead_boot_never_lives_again,
-                a_lease_tells_when_it_died,
+                a_dead_or_retired_boot_never_lives_again,
+                a_lease_tells_when_it_died_or_retired,
                 of_a_kill_and_a_renewal_one_comes_first,
-                a_dead_lease_is_forgotten_and_a_live_one_is_not,
+                a_dead_or_retired_lease_is_forgotten_and_a_live_one_is_not,
                 leases_come_in_the_order_of_the_boots,
                 nonces_are_told_apart_to_the_last_bit,
                 leases_beyond_the_limit_are_refused_until_one_is_forgotten;

@@ -14,7 +14,7 @@ use rollcall_domain::{
     time::Timestamp,
 };
 
-pub use self::lease::{LEASES_MAX, Lease, Nonce, Opening, Renewal, TokenHash};
+pub use self::lease::{LEASES_MAX, Lease, Nonce, Opening, Renewal, Standing, TokenHash};
 use crate::partition::{Partition, Partitions};
 
 /// Says why the store gave no answer.
@@ -246,17 +246,17 @@ pub trait Store: Send + Sync + 'static {
     /// Writes the nonce of a report into the lease of a live boot; with the nonce that it has, nothing changes.
     async fn renew_lease(&self, boot: BootId, token: TokenHash, nonce: Nonce) -> Result<Renewal, Error>;
 
-    /// Ends a boot's own lease: it is dead from now. False, and nothing is changed, if the token is not that of
-    /// the lease; one that is dead already, or not known, is no error.
+    /// Retires a boot's own lease. False, and nothing is changed, if the token is not that of the lease; one that is
+    /// not live any more, or not known, is no error.
     async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error>;
 
-    /// Lists all leases, live and dead, in the order of the boots.
+    /// Lists all leases, live or not, in the order of the boots.
     async fn leases(&self) -> Result<Vec<Lease>, Error>;
 
     /// Kills a lease if it is live and its nonce is still this one, and says whether it did.
     async fn kill_lease(&self, boot: BootId, nonce: Nonce) -> Result<bool, Error>;
 
-    /// Forgets a lease if it is dead, and says whether it did. The timers of its boot are found by nobody then:
+    /// Forgets a lease if it is not live, and says whether it did. The timers of its boot are found by nobody then:
     /// there must be none left, nor a commit under way that makes one.
     async fn forget_lease(&self, boot: BootId) -> Result<bool, Error>;
 }

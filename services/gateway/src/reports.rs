@@ -26,7 +26,8 @@ use crate::{
 /// The pause between reports of ends that follow one another: they gather in it.
 const ENDED_PAUSE: Duration = Duration::from_millis(5);
 
-/// Reports until `shutdown`, and once more at the end, so that what ended is known.
+/// Reports until `shutdown`, and once more at the end, so that what ended is known. A gateway of which nothing is left
+/// then takes its leave, so that nobody waits for its next report.
 pub(crate) async fn run(gateway: Arc<Gateway>, bus: Arc<dyn Bus>, shutdown: CancellationToken) {
     loop {
         let pace = tokio::select! {
@@ -40,6 +41,9 @@ pub(crate) async fn run(gateway: Arc<Gateway>, bus: Arc<dyn Bus>, shutdown: Canc
         report_all(&gateway, &*bus, pace, &shutdown).await;
     }
     report_all(&gateway, &*bus, false, &shutdown).await;
+    if let Some(last) = gateway.hub.last_report(&gateway.registered()) {
+        ask(&gateway, &*bus, &last).await;
+    }
 }
 
 /// Reports until there is nothing more to tell at once, or a report goes unanswered. The first goes out in any case

@@ -90,6 +90,14 @@ impl Leases {
         self.store.renew_lease(boot, hash(token), Nonce(nonce)).await
     }
 
+    /// Retires the lease of a boot that has nothing left to report.
+    pub(crate) async fn retire(&self, boot: BootId, token: &[u8]) -> Result<(), rollcall_store::Error> {
+        if self.store.retire_lease(boot, hash(token)).await? {
+            info!("a gateway took its leave");
+        }
+        Ok(())
+    }
+
     /// Returns the leases as they were last seen.
     pub(crate) fn known(&self) -> Vec<Lease> {
         self.known.lock().clone()
@@ -102,11 +110,11 @@ impl Leases {
         Ok(leases)
     }
 
-    /// Forgets the lease of a dead boot of which nothing is left.
+    /// Forgets the lease of a boot of which nothing is left.
     pub(crate) async fn forget(&self, boot: BootId) {
         // What cannot be forgotten now is found again.
         if let Ok(true) = self.store.forget_lease(boot).await {
-            info!("forgot a dead gateway, nothing of it is left");
+            info!("forgot a gateway that is dead or has left, nothing of it is left");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rollcall_domain::{id::SessionId, user::EndReason};
 use rollcall_records::OutboxCounts;
 use rollcall_runtime::metrics::{Counter, Histogram, LONG, Registry};
+use rollcall_store::port::{Lease, Standing};
 
 use crate::leases::Leases;
 
@@ -103,15 +104,15 @@ impl Metrics {
 
     /// Shows what presence holds.
     pub(crate) fn show(registry: &Registry, leases: &Leases, outbox: &Arc<OutboxCounts>) {
-        let gauge = |name, help, dead: bool| {
+        let gauge = |name, help, counts: fn(&Lease) -> bool| {
             let leases = leases.clone();
-            let count = move || {
-                leases.known().iter().filter(|lease| lease.dead_since.is_some() == dead).count() as u64
-            };
+            let count = move || leases.known().iter().filter(|lease| counts(lease)).count() as u64;
             registry.gauge_of(name, help, count);
         };
-        gauge("rollcall_presence_gateways", "Gateways that live.", false);
-        gauge("rollcall_presence_gateways_dead", "Gateways that are dead and not forgotten yet.", true);
+        gauge("rollcall_presence_gateways", "Gateways that live.", Lease::is_live);
+        gauge("rollcall_presence_gateways_dead", "Gateways that are dead and not forgotten yet.", |lease| {
+            matches!(lease.standing, Standing::Dead(_))
+        });
         let counter = |name, help, read: fn(&OutboxCounts) -> u64| {
             let outbox = Arc::clone(outbox);
             registry.counter_of(name, help, move || read(&outbox));

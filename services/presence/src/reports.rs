@@ -164,6 +164,9 @@ impl Reports {
         if malformed > 0 {
             warn!(malformed, "skipped parts of a report");
         }
+        if report.leaving && unsettled.is_empty() {
+            self.leases.retire(boot, &report.token).await?;
+        }
         let apps = self.newer(&report.apps).await;
         let store_now = self.store.now().await?.0;
         Ok(ReportResponse { missing, apps, unsettled, superseded, store_now, dead: false })

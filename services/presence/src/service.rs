@@ -149,6 +149,7 @@ impl Parts {
                 leases,
                 store: store.clone(),
                 every: config.sweep_every,
+                moved_grace: config.moved_grace,
                 looks: Looks::new(config.moved_grace.min(expiry)),
                 metrics,
             },

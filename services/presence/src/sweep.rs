@@ -1,4 +1,5 @@
-//! Ends sessions whose deadline has passed (SPEC A7), and those whose gateway is dead (SPEC A11).
+//! Ends sessions whose deadline has passed (SPEC A7), and those whose gateway is dead (SPEC A11). Those that a gateway
+//! left behind which stopped in order have a deadline by then: they may move to another one until it.
 //!
 //! What is due is read without a lock, so each commit is guarded by the timers themselves: a session that was
 //! heard of in between is left alone. A timer whose session is in no record is removed.
@@ -21,7 +22,7 @@ use rollcall_proto::trace::TraceParent;
 use rollcall_records::{Error, Users};
 use rollcall_store::{
     Partition, Store,
-    port::{Lease, Timer, TimerId},
+    port::{Lease, Standing, Timer, TimerId},
 };
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ const PAGE: usize = 512;
 const BATCH: usize = 1_024;
 /// Partitions swept at once.
 const PARTITIONS_AT_ONCE: usize = 8;
-/// How long a dead boot is looked at before it is forgotten: longer than any call that makes a session of it is
+/// How long a boot that is over is looked at before it is forgotten: longer than any call that makes a session of it is
 /// under way.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// Users of one partition whose ends are committed at once.
@@ -48,6 +49,7 @@ pub(crate) struct Sweep {
     pub(crate) leases: Leases,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) every: Duration,
+    pub(crate) moved_grace: Duration,
     pub(crate) looks: Looks,
     pub(crate) metrics: Metrics,
 }
@@ -59,7 +61,7 @@ pub(crate) struct Swept {
     pub(crate) ended: usize,
     /// Users who were heard of in between, at least on one session.
     pub(crate) spared: usize,
-    /// Dead boots of which something was left.
+    /// Boots that are over and of which something was left.
     pub(crate) haunting: BTreeSet<BootId>,
     /// Timers that were removed because no record knew their session.
     pub(crate) strays: usize,
@@ -121,8 +123,11 @@ impl Sweep {
             .await;
         if swept.failed.is_none() {
             for lease in &leases {
-                let long_dead = lease.dead_since.is_some_and(|since| since.plus(FORGET_AFTER) < until);
-                if long_dead && !swept.haunting.contains(&lease.boot) {
+                let long_over = match lease.standing {
+                    Standing::Live => false,
+                    Standing::Dead(since) | Standing::Retired(since) => since.plus(FORGET_AFTER) < until,
+                };
+                if long_over && !swept.haunting.contains(&lease.boot) {
                     self.leases.forget(lease.boot).await;
                 }
             }
@@ -136,20 +141,21 @@ impl Sweep {
         let mut due = Vec::new();
         let mut looked = Vec::new();
         for lease in leases.iter().filter(|lease| self.looks.is_due(partition, lease.boot, until)) {
-            let dead = lease.dead_since.is_some();
-            let last = if dead { Timestamp(u64::MAX) } else { until };
+            let last = if lease.is_live() { until } else { Timestamp(u64::MAX) };
             let mut after = None;
             loop {
                 let page = match self.store.due(partition, lease.boot, last, after, PAGE).await {
                     Ok(page) => page,
                     Err(error) => return swept.and(Swept::failure(error.into())),
                 };
-                if dead && !page.is_empty() {
+                if !lease.is_live() && !page.is_empty() {
                     swept.haunting.insert(lease.boot);
                 }
                 let full = page.len() >= PAGE;
                 after = page.last().copied();
-                due.extend(page.into_iter().map(|timer| (timer, dead)));
+                let judged =
+                    page.into_iter().filter_map(|timer| Some((timer, self.judge(lease, &timer, until)?)));
+                due.extend(judged);
                 if due.len() >= BATCH {
                     swept = swept.and(self.settle(std::mem::take(&mut due), until).await);
                 }
@@ -167,6 +173,17 @@ impl Sweep {
             }
         }
         swept
+    }
+
+    /// Says whether a session is to end because its gateway is no more (true) or because its deadline has passed
+    /// (false); `None` if it lives on.
+    fn judge(&self, lease: &Lease, timer: &Timer, until: Timestamp) -> Option<bool> {
+        match lease.standing {
+            Standing::Dead(_) => Some(true),
+            // What it left are sessions that may move for a while; one with more time was stored too late.
+            Standing::Retired(since) if timer.deadline > since.plus(self.moved_grace) => Some(true),
+            Standing::Live | Standing::Retired(_) => (timer.deadline <= until).then_some(false),
+        }
     }
 
     /// Ends sessions, all of one user in one commit.

@@ -67,6 +67,10 @@ async fn who_ignores_that_a_gateway_stops_is_offline_after_the_grace() {
     watcher.expect("deaf", |status| status.general == General::Offline).await;
     // The connection was closed a moment before its process ended.
     assert!(closed.elapsed() >= MOVED_AFTER.mul_f64(0.8), "OFFLINE after {:?}", closed.elapsed());
+    // By now, it would have been declared dead.
+    assert!(closed.elapsed() > DEAD_AFTER);
+    assert!(rollcall.log().contains("a gateway took its leave"));
+    assert!(!rollcall.log().contains("it is dead"), "{}", rollcall.log());
 }
 
 // FAULT 21

@@ -3,7 +3,7 @@
 use rollcall_domain::{id::BootId, time::Timestamp};
 
 use super::Tested;
-use crate::port::{LEASES_MAX, Lease, Nonce, Opening, Renewal, TokenHash};
+use crate::port::{LEASES_MAX, Lease, Nonce, Opening, Renewal, Standing, TokenHash};
 
 const BOOT: BootId = BootId(0xb007);
 const OTHER: BootId = BootId(0xb008);
@@ -16,7 +16,7 @@ pub async fn a_new_store_has_no_leases(store: Tested) {
 pub async fn an_opened_lease_is_live_and_has_no_nonce_yet(store: Tested) {
     assert_eq!(open(&store, BOOT).await, Opening::Opened);
 
-    assert_eq!(leases(&store).await, [Lease { boot: BOOT, nonce: Nonce(0), dead_since: None }]);
+    assert_eq!(leases(&store).await, [Lease { boot: BOOT, nonce: Nonce(0), standing: Standing::Live }]);
 }
 
 pub async fn a_boot_that_has_a_lease_is_not_opened_again(store: Tested) {
@@ -84,7 +84,7 @@ pub async fn an_unknown_boot_is_as_a_dead_one(store: Tested) {
     assert!(!kill(&store, BOOT, 0).await);
     assert!(!forget(&store, BOOT).await);
 
-    assert_eq!(leases(&store).await, [Lease { boot: OTHER, nonce: Nonce(0), dead_since: None }]);
+    assert_eq!(leases(&store).await, [Lease { boot: OTHER, nonce: Nonce(0), standing: Standing::Live }]);
 }
 
 pub async fn a_lease_is_killed_at_the_nonce_that_it_has_and_at_no_other(store: Tested) {
@@ -104,7 +104,7 @@ pub async fn a_lease_is_killed_at_the_nonce_that_it_has_and_at_no_other(store: T
     assert!(kill(&store, OTHER, 0).await, "a boot without a report can be killed");
 }
 
-pub async fn a_dead_boot_never_lives_again(store: Tested) {
+pub async fn a_dead_or_retired_boot_never_lives_again(store: Tested) {
     for (boot, killed) in [(BOOT, true), (OTHER, false)] {
         open(&store, boot).await;
         renew(&store, boot, 1).await;
@@ -113,7 +113,7 @@ pub async fn a_dead_boot_never_lives_again(store: Tested) {
 
         for nonce in [0, 1, 2] {
             assert_eq!(renew(&store, boot, nonce).await, Renewal::Dead);
-            assert!(!kill(&store, boot, nonce).await, "it is dead already");
+            assert!(!kill(&store, boot, nonce).await, "it is over already");
         }
         assert!(retire(&store, boot).await);
         assert_eq!(open(&store, boot).await, Opening::Taken);
@@ -122,7 +122,7 @@ pub async fn a_dead_boot_never_lives_again(store: Tested) {
     }
 }
 
-pub async fn a_lease_tells_when_it_died(store: Tested) {
+pub async fn a_lease_tells_when_it_died_or_retired(store: Tested) {
     open(&store, BOOT).await;
     open(&store, OTHER).await;
     let before = now(&store).await;
@@ -131,10 +131,14 @@ pub async fn a_lease_tells_when_it_died(store: Tested) {
     retire(&store, OTHER).await;
 
     let after = now(&store).await;
-    for lease in leases(&store).await {
-        let since = lease.dead_since.expect("it is dead");
-        assert!(before <= since && since <= after, "{before:?}, {since:?}, {after:?}");
-    }
+    let standings: Vec<_> = leases(&store).await.iter().map(|lease| lease.standing).collect();
+    let [Standing::Dead(killed), Standing::Retired(retired)] = standings[..] else {
+        panic!("expected one that is dead and one that is retired, found {standings:?}")
+    };
+    assert!(
+        before <= killed && killed <= retired && retired <= after,
+        "{before:?}, {standings:?}, {after:?}"
+    );
 }
 
 pub async fn of_a_kill_and_a_renewal_one_comes_first(store: Tested) {
@@ -156,16 +160,20 @@ pub async fn of_a_kill_and_a_renewal_one_comes_first(store: Tested) {
     }
 }
 
-pub async fn a_dead_lease_is_forgotten_and_a_live_one_is_not(store: Tested) {
-    open(&store, BOOT).await;
-    open(&store, OTHER).await;
+pub async fn a_dead_or_retired_lease_is_forgotten_and_a_live_one_is_not(store: Tested) {
+    let retired = BootId(1);
+    for boot in [BOOT, OTHER, retired] {
+        open(&store, boot).await;
+    }
     kill(&store, BOOT, 0).await;
+    retire(&store, retired).await;
+    assert!(forget(&store, retired).await);
 
     assert!(!forget(&store, OTHER).await);
     assert!(forget(&store, BOOT).await);
     assert!(!forget(&store, BOOT).await, "it is forgotten already");
 
-    assert_eq!(leases(&store).await, [Lease { boot: OTHER, nonce: Nonce(0), dead_since: None }]);
+    assert_eq!(leases(&store).await, [Lease { boot: OTHER, nonce: Nonce(0), standing: Standing::Live }]);
     assert_eq!(renew(&store, BOOT, 1).await, Renewal::Dead);
 }
 
@@ -235,7 +243,7 @@ async fn leases(store: &Tested) -> Vec<Lease> {
 async fn lease(store: &Tested, boot: BootId) -> Option<(Nonce, bool)> {
     let leases = leases(store).await;
     let lease = leases.iter().find(|lease| lease.boot == boot)?;
-    Some((lease.nonce, lease.dead_since.is_none()))
+    Some((lease.nonce, lease.is_live()))
 }
 
 async fn now(store: &Tested) -> Timestamp {

@@ -1,11 +1,14 @@
 //! Random steps of leases, for property tests, and a small model of what they come to.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    mem::{Discriminant, discriminant},
+};
 
-use rollcall_domain::id::BootId;
+use rollcall_domain::{id::BootId, time::Timestamp};
 
 use super::Tested;
-use crate::port::{Nonce, Opening, Renewal, TokenHash};
+use crate::port::{Nonce, Opening, Renewal, Standing, TokenHash};
 
 /// How many boots steps speak of, from 0.
 pub const BOOTS: u8 = 3;
@@ -18,7 +21,7 @@ pub enum Step {
     Open { boot: u8, token: u8 },
     /// The lease is renewed.
     Renew { boot: u8, token: u8, nonce: u8 },
-    /// The lease ends by its token.
+    /// The lease is retired.
     Retire { boot: u8, token: u8 },
     /// The lease is killed.
     Kill { boot: u8, nonce: u8 },
@@ -34,8 +37,8 @@ pub(super) enum Reply {
     Done(bool),
 }
 
-/// A lease as it is compared: boot, nonce, and whether it is dead.
-pub(super) type Seen = (BootId, Nonce, bool);
+/// A lease as it is compared: boot, nonce, and how it stands but not since when.
+pub(super) type Seen = (BootId, Nonce, Discriminant<Standing>);
 
 impl Step {
     /// Takes the step in a store.
@@ -63,12 +66,15 @@ impl Step {
 /// Reads all leases.
 pub(super) async fn seen(store: &Tested) -> Vec<Seen> {
     let leases = store.leases().await.expect("the store lists leases");
-    leases.iter().map(|lease| (lease.boot, lease.nonce, lease.dead_since.is_some())).collect()
+    leases.iter().map(|lease| (lease.boot, lease.nonce, discriminant(&lease.standing))).collect()
 }
 
-/// What leases ought to be: token, nonce, and whether it is dead.
+/// What leases ought to be: token, nonce, and how it stands, at no time.
 #[derive(Default)]
-pub(super) struct Model(BTreeMap<u8, (u8, u8, bool)>);
+pub(super) struct Model(BTreeMap<u8, (u8, u8, Standing)>);
+
+const DEAD: Standing = Standing::Dead(Timestamp(0));
+const RETIRED: Standing = Standing::Retired(Timestamp(0));
 
 impl Model {
     /// Takes the step.
@@ -76,12 +82,12 @@ impl Model {
         match step {
             Step::Open { boot, .. } if self.0.contains_key(&boot) => Reply::Opening(Opening::Taken),
             Step::Open { boot, token } => {
-                self.0.insert(boot, (token, 0, false));
+                self.0.insert(boot, (token, 0, Standing::Live));
                 Reply::Opening(Opening::Opened)
             }
             Step::Renew { boot, token, nonce } => Reply::Renewal(match self.0.get_mut(&boot) {
                 Some((known, ..)) if *known != token => Renewal::WrongToken,
-                Some((_, last, false)) => {
+                Some((_, last, Standing::Live)) => {
                     *last = nonce;
                     Renewal::Live
                 }
@@ -89,30 +95,32 @@ impl Model {
             }),
             Step::Retire { boot, token } => Reply::Done(match self.0.get_mut(&boot) {
                 Some((known, ..)) if *known != token => false,
-                Some((.., is_dead)) => {
-                    *is_dead = true;
+                Some((.., standing)) => {
+                    if *standing == Standing::Live {
+                        *standing = RETIRED;
+                    }
                     true
                 }
                 None => true,
             }),
             Step::Kill { boot, nonce } => Reply::Done(match self.0.get_mut(&boot) {
-                Some((_, last, is_dead)) if !*is_dead && *last == nonce => {
-                    *is_dead = true;
+                Some((_, last, standing)) if *standing == Standing::Live && *last == nonce => {
+                    *standing = DEAD;
                     true
                 }
                 _ => false,
             }),
             Step::Forget { boot } => {
-                let is_dead = self.0.get(&boot).is_some_and(|(.., is_dead)| *is_dead);
-                Reply::Done(is_dead && self.0.remove(&boot).is_some())
+                let is_over = self.0.get(&boot).is_some_and(|(.., standing)| *standing != Standing::Live);
+                Reply::Done(is_over && self.0.remove(&boot).is_some())
             }
         }
     }
 
     /// Lists all leases.
     pub(super) fn seen(&self) -> Vec<Seen> {
-        let seen = |(at, (_, last, is_dead)): (&u8, &(u8, u8, bool))| (boot(*at), nonce(*last), *is_dead);
-        self.0.iter().map(seen).collect()
+        let leases = self.0.iter();
+        leases.map(|(at, (_, last, standing))| (boot(*at), nonce(*last), discriminant(standing))).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry as Slot};
 
 use rollcall_domain::{id::BootId, time::Timestamp};
 
-use crate::port::{LEASES_MAX, Lease, Nonce, Opening, Renewal, TokenHash};
+use crate::port::{LEASES_MAX, Lease, Nonce, Opening, Renewal, Standing, TokenHash};
 
 /// Leases by boot, [`LEASES_MAX`] at most.
 #[derive(Default)]
@@ -24,7 +24,10 @@ impl Leases {
             Slot::Occupied(_) => Opening::Taken,
             Slot::Vacant(_) if count >= LEASES_MAX => Opening::Full,
             Slot::Vacant(slot) => {
-                slot.insert(Held { token, lease: Lease { boot, nonce: Nonce::default(), dead_since: None } });
+                slot.insert(Held {
+                    token,
+                    lease: Lease { boot, nonce: Nonce::default(), standing: Standing::Live },
+                });
                 Opening::Opened
             }
         }
@@ -35,7 +38,7 @@ impl Leases {
         match self.0.get_mut(&boot) {
             None => Renewal::Dead,
             Some(held) if held.token != token => Renewal::WrongToken,
-            Some(held) if held.lease.dead_since.is_some() => Renewal::Dead,
+            Some(held) if !held.lease.is_live() => Renewal::Dead,
             Some(held) => {
                 held.lease.nonce = nonce;
                 Renewal::Live
@@ -43,13 +46,15 @@ impl Leases {
         }
     }
 
-    /// Ends the lease by its token; false if that is another one.
+    /// Retires the lease by its token; false if that is another one.
     pub(super) fn retire(&mut self, boot: BootId, token: TokenHash, now: Timestamp) -> bool {
         let Some(held) = self.0.get_mut(&boot) else { return true };
         if held.token != token {
             return false;
         }
-        held.lease.dead_since.get_or_insert(now);
+        if held.lease.is_live() {
+            held.lease.standing = Standing::Retired(now);
+        }
         true
     }
 
@@ -61,16 +66,16 @@ impl Leases {
     /// Kills a live lease that has this nonce, and says whether it did.
     pub(super) fn kill(&mut self, boot: BootId, nonce: Nonce, now: Timestamp) -> bool {
         let held = self.0.get_mut(&boot).map(|held| &mut held.lease);
-        let Some(lease) = held.filter(|lease| lease.dead_since.is_none() && lease.nonce == nonce) else {
+        let Some(lease) = held.filter(|lease| lease.is_live() && lease.nonce == nonce) else {
             return false;
         };
-        lease.dead_since = Some(now);
+        lease.standing = Standing::Dead(now);
         true
     }
 
-    /// Forgets a dead lease, and says whether it did.
+    /// Forgets a lease that is not live, and says whether it did.
     pub(super) fn forget(&mut self, boot: BootId) -> bool {
-        let is_dead = self.0.get(&boot).is_some_and(|held| held.lease.dead_since.is_some());
-        is_dead && self.0.remove(&boot).is_some()
+        let is_over = self.0.get(&boot).is_some_and(|held| !held.lease.is_live());
+        is_over && self.0.remove(&boot).is_some()
     }
 }

@@ -9,11 +9,14 @@ use proptest::{collection::vec, prelude::*};
 use rollcall_domain::{status::RecordVersion, time::Timestamp};
 
 use super::*;
-use crate::contract::{
-    Tested,
-    commands::strategy::commands,
-    given::{delete, key, put, tell},
-    model,
+use crate::{
+    contract::{
+        Tested,
+        commands::strategy::commands,
+        given::{delete, key, put, tell},
+        model,
+    },
+    port::Standing,
 };
 
 mod contract {
@@ -101,7 +104,7 @@ async fn the_time_of_a_death_does_not_move() {
     store.kill_lease(BootId(1), Nonce(0)).await.unwrap();
     store.retire_lease(BootId(1), token).await.unwrap();
 
-    assert_eq!(store.leases().await.unwrap()[0].dead_since, Some(Timestamp(1_000)));
+    assert_eq!(store.leases().await.unwrap()[0].standing, Standing::Dead(Timestamp(1_000)));
 }
 
 #[tokio::test]

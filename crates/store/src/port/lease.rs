@@ -2,13 +2,14 @@
 //!
 //! A gateway that registers opens the lease of its boot, and each of its reports renews it with a nonce. Whoever
 //! saw one nonce stand still for too long kills the lease at that nonce, so that a report that came first saves
-//! it. A lease that is dead never lives again; what is left of its boot is removed, and then it is forgotten.
+//! it. A gateway that stops in order retires its lease. One that is dead or retired never lives again; what is left of
+//! its boot is removed, and then it is forgotten.
 
 use std::fmt;
 
 use rollcall_domain::{id::BootId, time::Timestamp};
 
-/// The greatest number of leases, dead ones included; one more is refused with [`Opening::Full`]. Far more than
+/// The greatest number of leases, dead and retired ones included; one more is refused with [`Opening::Full`]. Far more than
 /// there are gateways: it holds off one that registers without end.
 pub const LEASES_MAX: usize = 4_096;
 
@@ -42,8 +43,26 @@ pub struct Lease {
     pub boot: BootId,
     /// The nonce of its last report while it was live; 0 if there was none.
     pub nonce: Nonce,
-    /// When it died, by the store's clock; `None` while it is live.
-    pub dead_since: Option<Timestamp>,
+    /// Whether it is live.
+    pub standing: Standing,
+}
+
+/// How a lease stands. Times are by the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its gateway reports.
+    Live,
+    /// Its gateway took its leave: all its sessions have ended, or live on for a set time, since this one at most.
+    Retired(Timestamp),
+    /// Its gateway was declared dead, and its sessions with it.
+    Dead(Timestamp),
+}
+
+impl Lease {
+    /// Says whether the lease is live.
+    pub fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
 }
 
 /// What opening a lease came to.
@@ -51,7 +70,7 @@ pub struct Lease {
 pub enum Opening {
     /// The boot has a lease now, and is live.
     Opened,
-    /// The boot had one already, live or dead; nothing was changed.
+    /// The boot had one already, live or not; nothing was changed.
     Taken,
     /// There are [`LEASES_MAX`] leases; nothing was changed. It helps to forget dead ones.
     Full,
@@ -62,8 +81,8 @@ pub enum Opening {
 pub enum Renewal {
     /// The boot is live, and its lease has the nonce.
     Live,
-    /// The boot is dead, or not known: it may have been forgotten. Nothing was changed.
+    /// The boot is dead or retired, or not known: it may have been forgotten. Nothing was changed.
     Dead,
-    /// The token is not that of the boot's lease, live or dead; nothing was changed.
+    /// The token is not that of the boot's lease, live or not; nothing was changed.
     WrongToken,
 }

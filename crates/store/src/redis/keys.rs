@@ -22,7 +22,8 @@
 //! |---|---|
 //! | 0 to 31 | hash of the token |
 //! | 32 to 39 | nonce of the last report, 0 before the first |
-//! | 40 to 47 | when it died, in µs since the Unix epoch; 0 while it is live |
+//! | 40 to 46 | when its life ended, in µs since the Unix epoch; 0 while it is live |
+//! | 47 | how it ended: 0 dead, 1 retired |
 
 use std::fmt;
 
@@ -33,7 +34,7 @@ use rollcall_domain::{
 
 use crate::{
     partition::Partition,
-    port::{Key, Lease, Nonce, Timer, TimerId, TokenHash},
+    port::{Key, Lease, Nonce, Standing, Timer, TimerId, TokenHash},
 };
 
 /// Holds the number of partitions.
@@ -109,12 +110,13 @@ pub(super) fn read_lease(name: &[u8], value: &[u8]) -> Option<Lease> {
     let boot = Some(named).filter(|named| lease(*named).as_bytes() == name)?;
     let (_, numbers) = value.split_first_chunk::<{ TokenHash::LENGTH }>()?;
     let (nonce, rest) = numbers.split_first_chunk::<8>()?;
-    let dead_since = u64::from_le_bytes(rest.try_into().ok()?);
-    Some(Lease {
-        boot,
-        nonce: Nonce(u64::from_le_bytes(*nonce)),
-        dead_since: (dead_since > 0).then_some(Timestamp(dead_since)),
-    })
+    let end = u64::from_le_bytes(rest.try_into().ok()?);
+    let standing = match (Timestamp(end & ((1 << 56) - 1)), end >> 56) {
+        (Timestamp(0), _) => Standing::Live,
+        (since, 0) => Standing::Dead(since),
+        (since, _) => Standing::Retired(since),
+    };
+    Some(Lease { boot, nonce: Nonce(u64::from_le_bytes(*nonce)), standing })
 }
 
 fn tagged(partition: Partition, rest: fmt::Arguments<'_>) -> String {
@@ -184,13 +186,19 @@ mod tests {
     #[test]
     fn a_lease_is_read_as_the_table_says() {
         let value = [[7; 32].as_slice(), &5_u64.to_le_bytes(), &0_u64.to_le_bytes()].concat();
-        let live = Lease { boot: BootId(0xb007), nonce: Nonce(5), dead_since: None };
+        let live = Lease { boot: BootId(0xb007), nonce: Nonce(5), standing: Standing::Live };
         assert_eq!(lease(live.boot), "b007");
         assert_eq!(read_lease(b"b007", &value), Some(live));
 
         let value = [[7; 32].as_slice(), &u64::MAX.to_le_bytes(), &9_u64.to_le_bytes()].concat();
-        let dead = Lease { boot: BootId(u64::MAX), nonce: Nonce(u64::MAX), dead_since: Some(Timestamp(9)) };
+        let standing = Standing::Dead(Timestamp(9));
+        let dead = Lease { boot: BootId(u64::MAX), nonce: Nonce(u64::MAX), standing };
         assert_eq!(read_lease(lease(dead.boot).as_bytes(), &value), Some(dead));
+
+        let since = Timestamp((1 << 56) - 1);
+        let value = [[7; 32].as_slice(), &[5; 8], &(since.0 | 1 << 56).to_le_bytes()].concat();
+        let standing = Standing::Retired(since);
+        assert_eq!(read_lease(b"b007", &value).map(|lease| lease.standing), Some(standing));
     }
 
     #[test]

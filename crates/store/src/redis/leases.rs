@@ -37,7 +37,7 @@ impl Shared {
         }
     }
 
-    /// Ends the lease by its token; false if that is another one.
+    /// Retires the lease by its token; false if that is another one.
     pub(super) async fn retire_lease(&self, boot: BootId, token: TokenHash) -> Result<bool, Error> {
         yes_or_no(self.step("retire", boot, &[&token.0]).await?)
     }
@@ -63,7 +63,7 @@ impl Shared {
         yes_or_no(self.step("kill", boot, &[&nonce.0.to_le_bytes()]).await?)
     }
 
-    /// Forgets a dead lease, and says whether it did.
+    /// Forgets a lease that is not live, and says whether it did.
     pub(super) async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
         yes_or_no(self.step("forget", boot, &[]).await?)
     }

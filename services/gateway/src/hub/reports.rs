@@ -110,6 +110,18 @@ impl Hub {
         Report { request, sessions }
     }
 
+    /// Makes the last report of a boot; `None` while there are sessions here, or ends that presence does not know.
+    pub(crate) fn last_report(&self, boot: &Boot) -> Option<Report> {
+        let state = self.state.lock();
+        if boot.id == 0 || state.sessions.iter().flatten().next().is_some() || !state.ended.is_empty() {
+            return None;
+        }
+        let (nonce, token) = (rng::nonzero_u64(), boot.token.clone());
+        let request =
+            ReportRequest { boot: boot.id, token, nonce, leaving: true, ..ReportRequest::default() };
+        Some(Report { request, sessions: Vec::new() })
+    }
+
     /// Has presence told of a session that it does not hold, so that it does again.
     pub(crate) fn assert_session(&self, key: &UserKey, counter: u64) {
         let mut state = self.state.lock();

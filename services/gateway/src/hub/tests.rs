@@ -396,6 +396,19 @@ fn under_a_new_boot_all_sessions_are_asserted_until_a_report_is_answered() {
 }
 
 #[test]
+fn a_gateway_takes_its_leave_when_nothing_is_left_to_tell() {
+    let hub = hub();
+    let alice = login(&hub, "alice");
+    assert!(hub.last_report(&boot(BOOT, 0)).is_none(), "somebody is here");
+    hub.remove_session(&alice, EndReason::Moved);
+    assert!(hub.last_report(&boot(BOOT, 0)).is_none(), "an end is not told yet");
+    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1));
+    hub.reported(&report, &ReportResponse::default(), seconds(1));
+    assert!(hub.last_report(&boot(0, 0)).is_none(), "presence does not know it");
+    assert!(hub.last_report(&boot(BOOT, 0)).unwrap().request.leaving);
+}
+
+#[test]
 fn who_logs_out_while_being_asserted_is_told_of_once_more() {
     let hub = hub();
     let (asserted, plain) = (login(&hub, "alice"), login(&hub, "bob"));

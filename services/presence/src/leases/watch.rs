@@ -28,7 +28,7 @@ impl Watch {
     /// Takes what is seen now, `listened` after what was seen before, and returns who is dead: boots whose nonce
     /// stood still for the length of a lease.
     pub(super) fn observe(&mut self, leases: &[Lease], listened: Duration) -> Vec<(BootId, Nonce)> {
-        let live = leases.iter().filter(|lease| lease.dead_since.is_none());
+        let live = leases.iter().filter(|lease| lease.is_live());
         let mut seen = BTreeMap::new();
         for Lease { boot, nonce, .. } in live {
             let still = match self.seen.get(boot) {
@@ -46,6 +46,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use rollcall_domain::time::Timestamp;
+    use rollcall_store::port::Standing;
 
     use super::*;
 
@@ -53,7 +54,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn live(boot: u64, nonce: u64) -> Lease {
-        Lease { boot: BootId(boot), nonce: Nonce(nonce), dead_since: None }
+        Lease { boot: BootId(boot), nonce: Nonce(nonce), standing: Standing::Live }
     }
 
     /// Observes the same for so many seconds, and returns whether somebody is dead at the end.
@@ -86,11 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn who_is_dead_already_or_gone_is_not_judged() {
+    fn who_is_dead_retired_or_gone_is_not_judged() {
         let mut watch = Watch::new(LEASE);
         assert!(!seconds(&mut watch, live(1, 5), 36));
-        let dead = Lease { dead_since: Some(Timestamp(1)), ..live(1, 5) };
-        assert_eq!(watch.observe(&[dead], SECOND), []);
+        for standing in [Standing::Dead(Timestamp(1)), Standing::Retired(Timestamp(1))] {
+            assert_eq!(watch.observe(&[Lease { standing, ..live(1, 5) }], SECOND), []);
+        }
         assert_eq!(watch.observe(&[live(1, 5)], SECOND), [], "seen anew");
         assert_eq!(watch.observe(&[], SECOND * 60), []);
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rollcall_domain::id::Platform;
 use rollcall_proto::gateway::v1::AssertedSession;
-use rollcall_store::port::Nonce;
+use rollcall_store::port::{Nonce, Standing};
 
 use super::*;
 use crate::{
@@ -235,4 +235,22 @@ async fn settings_newer_than_the_gateways_are_told() {
     let updated = fixture.parts.admin.update(app(), &wish).await.unwrap();
     let apps = send(&fixture, ask(version)).await.unwrap().apps;
     assert_eq!(apps, [convert::settings_to_wire(app(), &updated.settings, updated.version.0)]);
+}
+
+// SPEC A11
+#[tokio::test]
+async fn a_gateway_has_left_once_all_that_it_told_is_stored() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let leaving =
+        ReportRequest { ended: vec![ended("alice", 1, CLOSED)], leaving: true, ..ReportRequest::default() };
+    let stands = async || fixture.store.leases().await.unwrap()[0].standing;
+    fixture.store.read_only.store(true, Ordering::SeqCst);
+    assert_eq!(send(&fixture, leaving.clone()).await.unwrap().unsettled, [of("alice", 1)]);
+    assert_eq!(stands().await, Standing::Live);
+
+    fixture.store.read_only.store(false, Ordering::SeqCst);
+    assert!(!send(&fixture, leaving.clone()).await.unwrap().dead);
+    assert!(matches!(stands().await, Standing::Retired(_)));
+    assert!(send(&fixture, leaving).await.unwrap().dead, "it does not live again");
 }

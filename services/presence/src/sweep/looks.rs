@@ -12,8 +12,8 @@ use rollcall_store::{
     port::{Lease, Timer},
 };
 
-/// The time between two looks at what is left of a dead gateway.
-pub(super) const DEAD_EVERY: Duration = Duration::from_secs(1);
+/// The time between two looks at what is left of a gateway that is dead or has left.
+pub(super) const OVER_EVERY: Duration = Duration::from_secs(1);
 
 /// When the timers of each boot in each partition have to be looked at.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Looks {
 #[derive(Debug, Clone, Copy)]
 struct Next {
     at: Timestamp,
-    dead: bool,
+    live: bool,
 }
 
 impl Looks {
@@ -47,24 +47,24 @@ impl Looks {
         earliest: Option<&Timer>,
         now: Timestamp,
     ) {
-        let dead = lease.dead_since.is_some();
-        let latest = now.plus(if dead { DEAD_EVERY } else { self.soonest });
+        let live = lease.is_live();
+        let latest = now.plus(if live { self.soonest } else { OVER_EVERY });
         let at = earliest.map_or(latest, |timer| timer.deadline.min(latest));
-        self.next.lock().insert((lease.boot, partition), Next { at, dead });
+        self.next.lock().insert((lease.boot, partition), Next { at, live });
     }
 
-    /// Forgets boots that have no lease any more. Who died since is looked at at once.
+    /// Forgets boots that have no lease any more. Who died or left since is looked at at once.
     pub(super) fn keep(&self, leases: &[Lease]) {
         let fates: BTreeMap<BootId, bool> =
-            leases.iter().map(|lease| (lease.boot, lease.dead_since.is_some())).collect();
-        self.next.lock().retain(|(boot, _), next| fates.get(boot) == Some(&next.dead));
+            leases.iter().map(|lease| (lease.boot, lease.is_live())).collect();
+        self.next.lock().retain(|(boot, _), next| fates.get(boot) == Some(&next.live));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rollcall_domain::id::{AppId, SessionId, UserId};
-    use rollcall_store::port::{Nonce, TimerId};
+    use rollcall_store::port::{Nonce, Standing, TimerId};
 
     use super::*;
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn live() -> Lease {
-        Lease { boot: BOOT, nonce: Nonce(1), dead_since: None }
+        Lease { boot: BOOT, nonce: Nonce(1), standing: Standing::Live }
     }
 
     fn timer(deadline: Timestamp) -> Timer {
@@ -103,7 +103,7 @@ mod tests {
         looks.looked(P, &live(), None, at(100));
         looks.keep(&[live()]);
         assert!(!looks.is_due(P, BOOT, at(100)));
-        looks.keep(&[Lease { dead_since: Some(at(100)), ..live() }]);
+        looks.keep(&[Lease { standing: Standing::Dead(at(100)), ..live() }]);
         assert!(looks.is_due(P, BOOT, at(100)));
     }
 }

@@ -9,8 +9,8 @@ use rollcall_store::{
     port::{Nonce, TimerChange, Write},
 };
 
-use super::{looks::DEAD_EVERY, *};
-use crate::fixture::{BOOT, EXPIRY, Fixture, START, app, caller, seconds, session, user};
+use super::{looks::OVER_EVERY, *};
+use crate::fixture::{BOOT, EXPIRY, Fixture, START, TOKEN, app, caller, seconds, session, user};
 
 const INSTANT: Duration = Duration::from_micros(1);
 const ONLINE: i32 = 1;
@@ -194,10 +194,36 @@ async fn a_dead_gateway_is_forgotten_a_while_after_nothing_of_it_is_left() {
     assert_eq!(sweep.pass().await.ended, 1);
     // One whose login was under way.
     fixture.log_in("bob", 2, Platform::Web).await;
-    fixture.advance(DEAD_EVERY);
+    fixture.advance(OVER_EVERY);
     assert_eq!(sweep.pass().await.ended, 1);
     assert_eq!(sweep.leases.look().await.unwrap().len(), 1, "something was left of it");
-    fixture.advance(DEAD_EVERY);
+    fixture.advance(OVER_EVERY);
+    sweep.pass().await;
+    assert_eq!(sweep.leases.look().await.unwrap(), []);
+}
+
+// SPEC A11
+#[tokio::test]
+async fn what_a_gateway_left_behind_in_order_lives_until_its_deadline_and_what_came_after_it_ends_at_once() {
+    let fixture = Fixture::new().await;
+    let sweep = &fixture.parts.sweep;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    let moved = |state: &UserState, now| Ok(state.on_connection_moved(session(1), sweep.moved_grace, now));
+    let users = &fixture.parts.sessions.users;
+    users.apply(app(), &user("alice"), &TraceParent::default(), moved).await.unwrap();
+    assert!(sweep.leases.retire(BOOT, &TOKEN).await.is_ok());
+    sweep.leases.look().await.unwrap();
+    // One whose login was under way.
+    fixture.log_in("bob", 2, Platform::Web).await;
+
+    assert_eq!(sweep.pass().await.ended, 1);
+    assert_eq!((fixture.status("alice").await.0, fixture.status("bob").await.0), (ONLINE, OFFLINE));
+    fixture.advance(sweep.moved_grace.saturating_sub(INSTANT));
+    assert_eq!(sweep.pass().await.ended, 0);
+    fixture.advance(INSTANT);
+    assert_eq!(sweep.pass().await.ended, 1);
+    assert_eq!(fixture.status("alice").await.0, OFFLINE);
+    fixture.advance(FORGET_AFTER);
     sweep.pass().await;
     assert_eq!(sweep.leases.look().await.unwrap(), []);
 }

@@ -5,7 +5,7 @@ use rollcall_domain::id::BootId;
 use super::given::{Served, options};
 use crate::{
     RedisStore,
-    port::{Lease, Nonce, Opening, Renewal, Store as _, TokenHash},
+    port::{Lease, Nonce, Opening, Renewal, Standing, Store as _, TokenHash},
     redis::keys,
 };
 
@@ -49,7 +49,10 @@ async fn leases_that_are_not_ours_stop_no_others() {
         store.server.operate(&["HSET", keys::LEASES, &name, value]);
     }
 
-    assert_eq!(store.leases().await.unwrap(), [Lease { boot: BOOT, nonce: Nonce(0), dead_since: None }]);
+    assert_eq!(
+        store.leases().await.unwrap(),
+        [Lease { boot: BOOT, nonce: Nonce(0), standing: Standing::Live }]
+    );
     assert_eq!(store.renew_lease(BOOT, TOKEN, Nonce(1)).await.unwrap(), Renewal::Live);
     assert_eq!(store.open_lease(short, TOKEN).await.unwrap(), Opening::Taken);
     assert_eq!(store.renew_lease(short, TOKEN, Nonce(1)).await.unwrap(), Renewal::Dead);
@@ -69,6 +72,9 @@ async fn a_full_server_renews_no_lease_and_kills_none() {
     store.kill_lease(BOOT, Nonce(0)).await.unwrap_err();
 
     store.server.operate(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(store.leases().await.unwrap(), [Lease { boot: BOOT, nonce: Nonce(0), dead_since: None }]);
+    assert_eq!(
+        store.leases().await.unwrap(),
+        [Lease { boot: BOOT, nonce: Nonce(0), standing: Standing::Live }]
+    );
     assert_eq!(store.renew_lease(BOOT, TOKEN, Nonce(1)).await.unwrap(), Renewal::Live);
 }
