@@ -23,6 +23,7 @@ mod tested;
 pub mod timers;
 pub mod twins;
 pub mod versions;
+pub mod windows;
 
 pub use tested::{State, Tested};
 
@@ -125,6 +126,12 @@ macro_rules! store_contract {
                 leases_come_in_the_order_of_the_boots,
                 nonces_are_told_apart_to_the_last_bit,
                 leases_beyond_the_limit_are_refused_until_one_is_forgotten;
+            windows:
+                so_many_calls_are_allowed_in_a_span_and_no_more,
+                every_decision_agrees_with_the_calls_allowed_before_it,
+                a_limit_of_none_allows_nothing,
+                windows_of_users_apps_and_kinds_are_apart,
+                of_calls_at_once_exactly_so_many_are_allowed;
             concurrency:
                 of_commits_at_one_version_exactly_one_wins,
                 of_creations_of_one_key_exactly_one_wins,
@@ -161,6 +168,7 @@ mod tests {
             include_str!("contract/outbox.rs"),
             include_str!("contract/timers.rs"),
             include_str!("contract/versions.rs"),
+            include_str!("contract/windows.rs"),
         ];
         let claims = modules.iter().flat_map(|text| text.split("\npub async fn ").skip(1));
         for claim in claims.filter_map(|text| text.split('(').next()) {

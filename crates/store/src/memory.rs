@@ -8,11 +8,12 @@ mod leases;
 mod outbox;
 mod state;
 mod timers;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
@@ -22,8 +23,8 @@ use self::{leases::Leases, state::State};
 use crate::{
     partition::{Partition, Partitions},
     port::{
-        Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer, TimerId,
-        TokenHash,
+        Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
+        TimerId, TokenHash, Window,
     },
 };
 
@@ -148,5 +149,12 @@ impl Store for MemoryStore {
 
     async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
         Ok(self.leases.lock().forget(boot))
+    }
+
+    async fn window(&self, window: &Window, limit: u32, span: Duration) -> Result<Admission, Error> {
+        let partition = self.partitions.of(window.app, Some(&window.user));
+        let mut state = self.states[usize::from(partition.0)].lock();
+        let now = (self.clock)();
+        Ok(state.windows.take(*window, limit, span, now))
     }
 }

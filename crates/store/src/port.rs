@@ -5,6 +5,9 @@
 //! timer, and [`Store::touch`] only moves one later; a dead lease never lives again.
 
 mod lease;
+mod window;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +17,10 @@ use rollcall_domain::{
     time::Timestamp,
 };
 
-pub use self::lease::{LEASES_MAX, Lease, Nonce, Opening, Renewal, Standing, TokenHash};
+pub use self::{
+    lease::{LEASES_MAX, Lease, Nonce, Opening, Renewal, Standing, TokenHash},
+    window::{Admission, Kind as WindowKind, Window},
+};
 use crate::partition::{Partition, Partitions};
 
 /// Says why the store gave no answer.
@@ -197,7 +203,8 @@ impl EntryHead {
 /// the sequence tells readers. A commit is never refused for a full outbox.
 pub const OUTBOX_MAX: usize = 100_000;
 
-/// A partitioned record store with compare-and-set, timers, an outbox, and the leases of gateways.
+/// A partitioned record store with compare-and-set, timers, an outbox, the leases of gateways, and the windows of
+/// calls.
 ///
 /// A partition that the store does not have is as an empty one.
 #[async_trait]
@@ -259,4 +266,8 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets a lease if it is not live, and says whether it did. The timers of its boot are found by nobody then:
     /// there must be none left, nor a commit under way that makes one.
     async fn forget_lease(&self, boot: BootId) -> Result<bool, Error>;
+
+    /// Allows a call and counts it, or says when one would be allowed: at most `limit` in any `span`, which is exact
+    /// to the microsecond and at most a day. A limit of 0 allows nothing.
+    async fn window(&self, window: &Window, limit: u32, span: Duration) -> Result<Admission, Error>;
 }

@@ -16,11 +16,15 @@ mod options;
 mod outbox;
 mod script;
 mod timers;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use rollcall_domain::{id::BootId, time::Timestamp};
@@ -34,8 +38,8 @@ pub use self::{
 use crate::{
     partition::{Partition, Partitions},
     port::{
-        Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer, TimerId,
-        TokenHash,
+        Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
+        TimerId, TokenHash, Window,
     },
 };
 
@@ -144,5 +148,9 @@ impl Store for RedisStore {
 
     async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
         self.0.forget_lease(boot).await
+    }
+
+    async fn window(&self, window: &Window, limit: u32, span: Duration) -> Result<Admission, Error> {
+        self.0.window(window, limit, span).await
     }
 }

@@ -24,7 +24,7 @@ use rollcall_records::Error;
 use rollcall_runtime::{Clock, config::Profile, metrics::Registry};
 use rollcall_store::{
     Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
-    port::{self, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
+    port::{self, Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
 };
 use serde_json::{Value, json};
 
@@ -306,5 +306,10 @@ impl Store for Meddled {
     async fn forget_lease(&self, boot: BootId) -> Result<bool, port::Error> {
         self.answers()?;
         self.inner.forget_lease(boot).await
+    }
+
+    async fn window(&self, window: &Window, limit: u32, span: Duration) -> Result<Admission, port::Error> {
+        self.answers()?;
+        self.inner.window(window, limit, span).await
     }
 }

@@ -19,7 +19,7 @@ use rollcall_domain::{
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
     Commit, MemoryStore, Outcome, Partition, Partitions,
-    port::{Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
+    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
 };
 
 use super::*;
@@ -340,6 +340,10 @@ impl Store for Losing {
     }
 
     async fn forget_lease(&self, _: BootId) -> Result<bool, StoreError> {
+        Self::lost()
+    }
+
+    async fn window(&self, _: &Window, _: u32, _: Duration) -> Result<Admission, StoreError> {
         Self::lost()
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::port::{Commit, Key, Record, Timer, TimerChange, TimerId};
 
 /// User ids that mean something in globs, hash tags, subjects or separators.
-const SYNTAX: [&str; 21] = [
+pub(super) const SYNTAX: [&str; 21] = [
     "a.b",
     "a",
     "b",

@@ -15,6 +15,7 @@ use rollcall_domain::{
 use super::{
     outbox::{Outbox, Versions},
     timers::Timers,
+    windows::Windows,
 };
 use crate::{
     partition::Partition,
@@ -28,6 +29,8 @@ pub(super) struct State {
     floor: RecordVersion,
     timers: Timers,
     outbox: Outbox,
+    /// Calls are counted apart from all else.
+    pub(super) windows: Windows,
 }
 
 impl State {
@@ -38,6 +41,7 @@ impl State {
             floor: RecordVersion::default(),
             timers: Timers::default(),
             outbox: Outbox::new(partition),
+            windows: Windows::default(),
         }
     }
 

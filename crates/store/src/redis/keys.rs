@@ -9,6 +9,7 @@
 //! | `{p0012}u:1:5:alice` | string | record of a user: record and status version, 8 bytes each, and the value |
 //! | `{p0012}s:1:5:alice` | string | record of a subscription list, in the same form |
 //! | `{p0012}a:1` | string | record of an app, in the same form |
+//! | `{p0012}q:1:5:alice` | string | times in µs of a user's last queries, 8 bytes each; `w` and `x` those of subscribes and unsubscribes |
 //! | `{p0012}timers:b007` | sorted set | timers of one boot's sessions; the score is the deadline in µs |
 //! | `{p0012}floor` | string | greatest version that a deleted record of the partition had |
 //! | `{p0012}sequence` | string | sequence of the last outbox entry |
@@ -34,7 +35,7 @@ use rollcall_domain::{
 
 use crate::{
     partition::Partition,
-    port::{Key, Lease, Nonce, Standing, Timer, TimerId, TokenHash},
+    port::{Key, Lease, Nonce, Standing, Timer, TimerId, TokenHash, Window, WindowKind},
 };
 
 /// Holds the number of partitions.
@@ -54,6 +55,16 @@ pub(super) fn record(partition: Partition, key: &Key) -> String {
         Key::Subscriptions(app, user) => tagged(partition, format_args!("s:{app}:{}", Prefixed(user))),
         Key::App(app) => tagged(partition, format_args!("a:{app}")),
     }
+}
+
+/// Names a window.
+pub(super) fn window(partition: Partition, window: &Window) -> String {
+    let kind = match window.kind {
+        WindowKind::Query => 'q',
+        WindowKind::Subscribe => 'w',
+        WindowKind::Unsubscribe => 'x',
+    };
+    tagged(partition, format_args!("{kind}:{}:{}", window.app, Prefixed(&window.user)))
 }
 
 /// Names the timers of a boot's sessions.

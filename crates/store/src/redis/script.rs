@@ -12,10 +12,12 @@ pub(super) enum Script {
     Due,
     /// Takes a step of a lease.
     Lease,
+    /// Allows or refuses a call.
+    Window,
 }
 
 /// All scripts, in the order of their numbers.
-pub(super) const SCRIPTS: [Script; 3] = [Script::Commit, Script::Due, Script::Lease];
+pub(super) const SCRIPTS: [Script; 4] = [Script::Commit, Script::Due, Script::Lease, Script::Window];
 
 impl Script {
     /// Makes the command that gives the script to the server; the reply is its hash.
@@ -30,6 +32,7 @@ impl Script {
             Self::Commit => include_str!("commit.lua"),
             Self::Due => include_str!("due.lua"),
             Self::Lease => include_str!("lease.lua"),
+            Self::Window => include_str!("window.lua"),
         }
     }
 }

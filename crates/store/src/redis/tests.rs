@@ -8,6 +8,7 @@ mod leases;
 mod open;
 mod server;
 mod versions;
+mod windows;
 
 mod contract {
     //! The suite.

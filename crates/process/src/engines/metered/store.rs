@@ -1,6 +1,6 @@
 //! The store with its calls counted and measured, and its commits traced.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use rollcall_domain::{id::BootId, time::Timestamp};
@@ -11,7 +11,7 @@ use rollcall_runtime::{
 };
 use rollcall_store::{
     Commit, Error, Key, Outcome, Partition, Partitions, Record, Store,
-    port::{Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash},
+    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
 };
 use tracing::{Instrument as _, field::Empty, info_span};
 
@@ -26,7 +26,7 @@ pub(in crate::engines) struct MeteredStore {
 }
 
 /// The operations, in the order of [`Operation`].
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 15] = [
     "now",
     "get",
     "commit",
@@ -41,6 +41,7 @@ const OPERATIONS: [&str; 14] = [
     "leases",
     "kill_lease",
     "forget_lease",
+    "window",
 ];
 
 #[derive(Clone, Copy)]
@@ -59,6 +60,7 @@ enum Operation {
     Leases,
     KillLease,
     ForgetLease,
+    Window,
 }
 
 /// What a commit comes to, in the order of [`outcome`].
@@ -197,5 +199,9 @@ impl Store for MeteredStore {
 
     async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
         self.measure(Operation::ForgetLease, self.inner.forget_lease(boot)).await
+    }
+
+    async fn window(&self, window: &Window, limit: u32, span: Duration) -> Result<Admission, Error> {
+        self.measure(Operation::Window, self.inner.window(window, limit, span)).await
     }
 }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,8 +16,8 @@ use rollcall_testkit::RedisServer;
 use crate::{
     partition::{Partition, Partitions},
     port::{
-        Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer, TimerId,
-        TokenHash,
+        Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
+        TimerId, TokenHash, Window,
     },
     redis::{Options, RedisStore},
 };
@@ -128,5 +129,9 @@ impl Store for Served {
 
     async fn forget_lease(&self, boot: BootId) -> Result<bool, Error> {
         self.store.forget_lease(boot).await
+    }
+
+    async fn window(&self, window: &Window, limit: u32, span: Duration) -> Result<Admission, Error> {
+        self.store.window(window, limit, span).await
     }
 }
