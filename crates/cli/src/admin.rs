@@ -46,6 +46,7 @@ pub(crate) fn limits(options: LimitOptions) -> Limits {
         query_ids: options.query_ids.unwrap_or(0),
         subscribe_ids: options.subscribe_ids.unwrap_or(0),
         subscriptions: options.subscriptions.unwrap_or(0),
+        window_calls: options.window_calls.unwrap_or(0),
     }
 }
 
@@ -75,6 +76,7 @@ struct LimitLine {
     query_ids: u32,
     subscribe_ids: u32,
     subscriptions: u32,
+    window_calls: u32,
 }
 
 /// Shows an app, and the token key of a new one.
@@ -89,9 +91,9 @@ fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<St
         WireEdition::Unknown => "UNKNOWN",
     };
     let limits = app.limits.unwrap_or_default();
-    let Limits { query_ids, subscribe_ids, subscriptions } = limits;
+    let Limits { query_ids, subscribe_ids, subscriptions, window_calls } = limits;
     if output == Output::Json {
-        let limits = LimitLine { query_ids, subscribe_ids, subscriptions };
+        let limits = LimitLine { query_ids, subscribe_ids, subscriptions, window_calls };
         let (app_id, status, version) = (app.app_id, app.status, app.version);
         return output::json_line(&AppLine { app_id, edition, status, limits, version, token_key });
     }
@@ -103,6 +105,7 @@ fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<St
         row("limit query ids", query_ids.to_string()),
         row("limit subscribe ids", subscribe_ids.to_string()),
         row("limit subscriptions", subscriptions.to_string()),
+        row("limit window calls", window_calls.to_string()),
         row("version", app.version.to_string()),
     ];
     if let Some(key) = token_key {
@@ -125,7 +128,7 @@ mod tests {
     use super::*;
 
     fn app() -> AppSettings {
-        let limits = Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200 };
+        let limits = Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 };
         AppSettings {
             app_id: 1,
             edition: WireEdition::Premium as i32,
@@ -141,7 +144,7 @@ mod tests {
         assert_eq!(
             known,
             "{\"app_id\":1,\"edition\":\"PREMIUM\",\"status\":true,\"limits\":{\"query_ids\":500,\
-             \"subscribe_ids\":100,\"subscriptions\":200},\"version\":3}\n"
+             \"subscribe_ids\":100,\"subscriptions\":200,\"window_calls\":20},\"version\":3}\n"
         );
         let new = text(Output::Json, &app(), Some("ab")).unwrap();
         assert!(new.ends_with(",\"version\":3,\"token_key\":\"ab\"}\n"));
@@ -156,8 +159,9 @@ mod tests {
 
     #[test]
     fn what_is_not_named_is_left_to_the_server() {
-        let options = LimitOptions { query_ids: None, subscribe_ids: Some(5), subscriptions: None };
-        assert_eq!(limits(options), Limits { query_ids: 0, subscribe_ids: 5, subscriptions: 0 });
+        let options =
+            LimitOptions { query_ids: None, subscribe_ids: Some(5), subscriptions: None, window_calls: None };
+        assert_eq!(limits(options), Limits { subscribe_ids: 5, ..Limits::default() });
         assert_eq!([None, Some(Edition::Standard), Some(Edition::Premium)].map(edition), [0, 1, 2]);
     }
 }

@@ -150,6 +150,9 @@ pub(crate) struct LimitOptions {
     /// Subscriptions of one user, 1 to 200
     #[arg(long = "limit-subscriptions", id = "limit_subscriptions", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) subscriptions: Option<u32>,
+    /// Queries of others, and as many subscribes and unsubscribes, of one user in any 5 s, 1 to 20
+    #[arg(long = "limit-window-calls", id = "limit_window_calls", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) window_calls: Option<u32>,
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn failure(code: Code) -> Failure {
-        Failure::call("login")(Error { code, description: "what was wrong".to_owned() })
+        Failure::call("login")(Error::new(code, "what was wrong"))
     }
 
     #[test]

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_id_that_failed_is_told_by_its_code() {
-        let error = Error { code: Code::BadUserId, description: "user id is empty".to_owned() };
+        let error = Error::new(Code::BadUserId, "user id is empty");
         let failure = UserFailure { user_id: String::new(), error };
         assert_eq!(
             json_line(&FailureLine::from(&failure)).unwrap(),

@@ -67,9 +67,8 @@ pub(crate) async fn with_session(
 pub(crate) fn client(options: &ClientOptions) -> Result<Client, Failure> {
     let device_id = match options.device_id {
         Some(device_id) => device_id,
-        None => DeviceId::new(&format!("rollcallctl-{:016x}", clock::random())).map_err(|error| {
-            Failure::call("login")(Error { code: Code::InvalidParameter, description: error.to_string() })
-        })?,
+        None => DeviceId::new(&format!("rollcallctl-{:016x}", clock::random()))
+            .map_err(|error| Failure::call("login")(Error::new(Code::InvalidParameter, error.to_string())))?,
     };
     let mut config = Config::new(options.url.clone(), options.platform, device_id);
     config.call_timeout = options.timeout;
@@ -131,7 +130,7 @@ struct Link {
 
 impl Link {
     fn why(self) -> Error {
-        let unknown = || Error { code: Code::Disconnected, description: "the session has ended".to_owned() };
+        let unknown = || Error::new(Code::Disconnected, "the session has ended");
         self.last.unwrap_or_else(unknown)
     }
 }
@@ -141,7 +140,7 @@ struct LinkListener(watch::Sender<Link>);
 
 impl LinkListener {
     fn end(&self, code: Code, description: &str) {
-        let last = Some(Error { code, description: description.to_owned() });
+        let last = Some(Error::new(code, description));
         self.0.send_modify(|link| link.last = last);
     }
 }

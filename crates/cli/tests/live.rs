@@ -77,7 +77,7 @@ async fn serve(stream: TcpStream, asked: &SyncSender<Request>, has_dropped: &mut
             Request::Subscribe(_) => Some(Returned::Subscribe(wire::SubscribeResult::default())),
             _ => None,
         };
-        let reply = Event::Reply(wire::Reply { id: frame.id, code: 0, message: String::new(), result });
+        let reply = Event::Reply(wire::Reply { id: frame.id, result, ..wire::Reply::default() });
         socket.send(encode(reply)).await.unwrap();
         if matches!(call, Request::Subscribe(_)) {
             for version in [5, 6] {

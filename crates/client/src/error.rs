@@ -1,5 +1,7 @@
 //! How a call fails: a code and a description (SPEC L1).
 
+use std::time::Duration;
+
 use rollcall_domain::code::{Code, Refusal};
 
 /// Says why a call failed.
@@ -10,7 +12,7 @@ use rollcall_domain::code::{Code, Refusal};
 /// ```
 /// use rollcall_client::{Code, Error};
 ///
-/// let error = Error { code: Code::NotLoggedIn, description: "nobody is logged in, log in first".to_owned() };
+/// let error = Error::new(Code::NotLoggedIn, "nobody is logged in, log in first");
 /// assert_eq!(error.to_string(), "nobody is logged in, log in first (6014)");
 /// assert_eq!(error.code.number(), 6014);
 /// ```
@@ -21,11 +23,15 @@ pub struct Error {
     pub code: Code,
     /// What was wrong and what was expected, without full stop.
     pub description: String,
+    /// How long it takes until the call may be made again (7008); `None` where waiting does not help, or nobody
+    /// knows how long.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
-    pub(crate) fn new(code: Code, description: impl Into<String>) -> Self {
-        Self { code, description: description.into() }
+    /// Makes an error.
+    pub fn new(code: Code, description: impl Into<String>) -> Self {
+        Self { code, description: description.into(), retry_after: None }
     }
 
     pub(crate) fn not_logged_in() -> Self {
@@ -56,6 +62,6 @@ impl Error {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.message)
+        Self { retry_after: refusal.retry_after, ..Self::new(refusal.code, refusal.message) }
     }
 }

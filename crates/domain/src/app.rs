@@ -21,12 +21,14 @@ pub struct Limits {
     pub subscribe_ids: u32,
     /// Subscriptions of one user.
     pub subscriptions: u32,
+    /// Queries of others that a user may make in a window; and as many subscribes, and unsubscribes.
+    pub window_calls: u32,
 }
 
 impl Default for Limits {
-    /// The greatest values (SPEC C3, D1, D2).
+    /// The greatest values (SPEC C3, C4, D1, D2).
     fn default() -> Self {
-        Self { query_ids: 500, subscribe_ids: 100, subscriptions: 200 }
+        Self { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 }
     }
 }
 
@@ -38,6 +40,7 @@ impl Limits {
             ("query_ids", self.query_ids, most.query_ids),
             ("subscribe_ids", self.subscribe_ids, most.subscribe_ids),
             ("subscriptions", self.subscriptions, most.subscriptions),
+            ("window_calls", self.window_calls, most.window_calls),
         ] {
             if !(1..=most).contains(&value) {
                 return Err(Refusal::new(
@@ -101,5 +104,6 @@ mod tests {
         Limits { query_ids: 0, ..Limits::default() }.validate().unwrap_err();
         Limits { subscribe_ids: 101, ..Limits::default() }.validate().unwrap_err();
         Limits { subscriptions: 201, ..Limits::default() }.validate().unwrap_err();
+        Limits { window_calls: 21, ..Limits::default() }.validate().unwrap_err();
     }
 }

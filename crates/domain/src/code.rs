@@ -1,6 +1,6 @@
 //! The closed set of codes that a caller can meet (SPEC K), and the one table that maps them.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// A canonical gRPC status code, by its number in the gRPC specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,12 +135,14 @@ pub struct Refusal {
     pub code: Code,
     /// The message, without full stop; never another user's data.
     pub message: Cow<'static, str>,
+    /// How long it takes until the call may be served; `None` where waiting does not help, or nobody knows.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// Makes a refusal.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: None }
     }
 
     /// Makes the refusal of a wrong argument (6017).

@@ -136,6 +136,7 @@ pub fn limits(base: Limits, wire: Option<&common::Limits>) -> Result<Limits, Ref
         query_ids: or(wire.query_ids, base.query_ids),
         subscribe_ids: or(wire.subscribe_ids, base.subscribe_ids),
         subscriptions: or(wire.subscriptions, base.subscriptions),
+        window_calls: or(wire.window_calls, base.window_calls),
     };
     limits.validate()?;
     Ok(limits)
@@ -151,6 +152,7 @@ pub fn settings_to_wire(app: AppId, settings: &Settings, version: u64) -> common
             query_ids: settings.limits.query_ids,
             subscribe_ids: settings.limits.subscribe_ids,
             subscriptions: settings.limits.subscriptions,
+            window_calls: settings.limits.window_calls,
         }),
         version,
     }
@@ -186,17 +188,17 @@ mod tests {
     #[test]
     fn app_settings_survive_the_wire() {
         let app = AppId::new(7).unwrap();
-        let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1 };
+        let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
         let before = Settings { edition: Edition::Premium, status: true, limits };
         assert_eq!(settings(&settings_to_wire(app, &before, 9)).unwrap(), before);
     }
 
     #[test]
     fn a_zero_limit_leaves_the_one_before_and_a_limit_too_great_is_refused() {
-        let base = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1 };
-        let wire = common::Limits { query_ids: 0, subscribe_ids: 50, subscriptions: 0 };
+        let base = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
+        let wire = common::Limits { subscribe_ids: 50, ..common::Limits::default() };
         assert_eq!(limits(base, Some(&wire)).unwrap(), Limits { subscribe_ids: 50, ..base });
-        let wire = common::Limits { query_ids: 501, subscribe_ids: 0, subscriptions: 0 };
+        let wire = common::Limits { query_ids: 501, ..common::Limits::default() };
         assert_eq!(limits(base, Some(&wire)).unwrap_err().code, Code::InvalidParameter);
     }
 }

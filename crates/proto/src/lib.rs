@@ -2,6 +2,7 @@
 //!
 //! Start with [`convert`].
 
+pub mod again;
 pub mod close;
 pub mod convert;
 mod generated;

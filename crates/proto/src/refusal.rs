@@ -1,4 +1,5 @@
-//! Refusals over gRPC: the canonical code, and the number of SPEC K as the reason of a `google.rpc.ErrorInfo`.
+//! Refusals over gRPC: the canonical code, the number of SPEC K as the reason of a `google.rpc.ErrorInfo`, and a
+//! `google.rpc.RetryInfo` where it is known when to try again.
 
 use std::collections::HashMap;
 
@@ -24,7 +25,11 @@ pub fn to_status(refusal: &Refusal) -> tonic::Status {
         Grpc::Unavailable => tonic::Code::Unavailable,
         Grpc::Unauthenticated => tonic::Code::Unauthenticated,
     };
-    let details = ErrorDetails::with_error_info(refusal.code.number().to_string(), DOMAIN, HashMap::new());
+    let mut details =
+        ErrorDetails::with_error_info(refusal.code.number().to_string(), DOMAIN, HashMap::new());
+    if refusal.retry_after.is_some() {
+        details.set_retry_info(refusal.retry_after);
+    }
     tonic::Status::with_error_details(code, refusal.message.to_string(), details)
 }
 
@@ -46,11 +51,14 @@ pub fn from_status(status: &tonic::Status) -> Refusal {
         }
         (None, _) => (Code::Internal, "a service failed".to_owned()),
     };
-    Refusal::new(code, message)
+    let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    Refusal { retry_after, ..Refusal::new(code, message) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     // SPEC K
@@ -58,6 +66,8 @@ mod tests {
     fn every_refusal_survives_grpc() {
         for code in Code::ALL.iter().copied().filter(|code| *code != Code::Ok) {
             let refusal = Refusal::new(code, "what was wrong, what was expected");
+            assert_eq!(from_status(&to_status(&refusal)), refusal);
+            let refusal = Refusal { retry_after: Some(Duration::from_micros(1_500)), ..refusal };
             assert_eq!(from_status(&to_status(&refusal)), refusal);
         }
     }

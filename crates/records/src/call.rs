@@ -19,6 +19,8 @@ pub struct Call<'a> {
     ///
     /// Then a change that was looked for in vain is decided anew, and so either found or made.
     pub leaves_mark: bool,
+    /// Whether the call was made before and not answered; then it counts against no window.
+    pub again: bool,
 }
 
 impl<'a> Call<'a> {
@@ -30,6 +32,6 @@ impl<'a> Call<'a> {
 
 impl<'a> From<&'a TraceParent> for Call<'a> {
     fn from(trace: &'a TraceParent) -> Self {
-        Self { trace, not_after: None, leaves_mark: false }
+        Self { trace, not_after: None, leaves_mark: false, again: false }
     }
 }

@@ -16,6 +16,7 @@ mod lost;
 mod publisher;
 mod relay;
 mod users;
+mod windows;
 
 #[cfg(test)]
 mod fixture;
@@ -29,3 +30,4 @@ pub use lists::{HeldList, Lists, Revised};
 pub use publisher::{Publisher, Publishing};
 pub use relay::Relay;
 pub use users::{Applied, Users};
+pub use windows::Windows;

@@ -2,7 +2,10 @@
 
 mod settle;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use rollcall_domain::{
     code::Refusal,
@@ -10,6 +13,7 @@ use rollcall_domain::{
     status::{Status, StatusVersion},
 };
 use rollcall_proto::{
+    again,
     common::v1::{UserFailure, UserStatus},
     convert,
     gateway::v1::{
@@ -70,7 +74,11 @@ impl Backend {
     where
         F: Future<Output = Result<Response<T>, tonic::Status>>,
     {
-        let call = |channel| call(PresenceServiceClient::new(channel), self.request(trace, message.clone()));
+        let sent = AtomicBool::new(false);
+        let call = |channel| {
+            let request = self.attempt(trace, message.clone(), &sent);
+            call(PresenceServiceClient::new(channel), request)
+        };
         self.settle(&self.presence, not_after, call).await
     }
 
@@ -85,9 +93,21 @@ impl Backend {
     where
         F: Future<Output = Result<Response<T>, tonic::Status>>,
     {
-        let call =
-            |channel| call(SubscriptionServiceClient::new(channel), self.request(trace, message.clone()));
+        let sent = AtomicBool::new(false);
+        let call = |channel| {
+            let request = self.attempt(trace, message.clone(), &sent);
+            call(SubscriptionServiceClient::new(channel), request)
+        };
         self.settle(&self.subscription, not_after, call).await
+    }
+
+    /// Makes the request of a call that may have been `sent` before.
+    fn attempt<T>(&self, trace: &TraceParent, message: T, sent: &AtomicBool) -> tonic::Request<T> {
+        let mut request = self.request(trace, message);
+        if sent.swap(true, Ordering::Relaxed) {
+            again::mark(request.metadata_mut());
+        }
+        request
     }
 
     fn request<T>(&self, trace: &TraceParent, message: T) -> tonic::Request<T> {
@@ -159,14 +179,16 @@ impl Backend {
         response.status.ok_or_else(|| internal("presence answered without a status"))
     }
 
-    /// Reads statuses, as they are on the wire.
+    /// Reads statuses for a caller, as they are on the wire; for none, it counts against no window.
     pub(crate) async fn get_user_status(
         &self,
         trace: &TraceParent,
         app: AppId,
         user_ids: Vec<String>,
+        caller: Option<UserId>,
     ) -> Result<(Vec<UserStatus>, Vec<UserFailure>), Refusal> {
-        let request = GetUserStatusRequest { app_id: app.get(), user_ids };
+        let caller_id = caller.map(|caller| caller.as_str().to_owned()).unwrap_or_default();
+        let request = GetUserStatusRequest { app_id: app.get(), user_ids, caller_id };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.get_user_status(request).await;
         let response = self.presence(trace, NO_LIMIT, request, call).await?;
@@ -179,7 +201,7 @@ impl Backend {
         app: AppId,
         users: &[UserId],
     ) -> Result<Vec<(UserId, Status, StatusVersion)>, Refusal> {
-        let (statuses, _) = self.get_user_status(&TraceParent::default(), app, ids(users)).await?;
+        let (statuses, _) = self.get_user_status(&TraceParent::default(), app, ids(users), None).await?;
         statuses.iter().map(convert::status).collect()
     }
 

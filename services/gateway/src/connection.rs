@@ -273,12 +273,19 @@ impl Connection {
 
 /// Makes the reply to a call that succeeded.
 fn succeeded(id: u32, result: Option<reply::Result>) -> Reply {
-    Reply { id, code: Code::Ok.number(), message: String::new(), result }
+    Reply { id, code: Code::Ok.number(), result, ..Reply::default() }
 }
 
 /// Makes the reply to a call that was refused.
 fn refused(id: u32, refusal: &Refusal) -> Reply {
-    Reply { id, code: refusal.code.number(), message: refusal.message.to_string(), result: None }
+    let wait = refusal.retry_after.map_or(0, |wait| wait.as_micros().div_ceil(1_000));
+    Reply {
+        id,
+        code: refusal.code.number(),
+        message: refusal.message.to_string(),
+        retry_after_ms: u32::try_from(wait).unwrap_or(u32::MAX),
+        result: None,
+    }
 }
 
 /// Sends a last message, if any, and the close frame, and lets the client answer it, for a bounded time.

@@ -30,6 +30,10 @@ pub struct Config {
     /// expiry.
     #[serde(with = "humantime_serde")]
     pub moved_grace: Duration,
+    /// The span in which a user may make as many queries of others as the app's limit says (SPEC C4). 5 s by default,
+    /// 100 ms to 1 h.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
     /// The age from which outbox entries are published again by the relay. 1 s by default, 100 ms to 60 s.
     #[serde(with = "humantime_serde")]
     pub relay_after: Duration,
@@ -45,6 +49,7 @@ impl Config {
             lease: Duration::from_secs(36),
             listening: Duration::from_secs(4),
             moved_grace: Duration::from_secs(30),
+            window: Duration::from_secs(5),
             relay_after: Duration::from_secs(1),
         };
         match profile {
@@ -79,6 +84,7 @@ impl Validate for Config {
         for (key, value, least, most) in [
             ("listening", self.listening, Duration::from_millis(100), Duration::from_secs(60)),
             ("sweep_every", self.sweep_every, Duration::from_millis(10), Duration::from_secs(10)),
+            ("window", self.window, Duration::from_millis(100), Duration::from_secs(3600)),
             ("relay_after", self.relay_after, Duration::from_millis(100), Duration::from_secs(60)),
         ] {
             if !(least..=most).contains(&value) {

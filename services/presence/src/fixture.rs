@@ -100,7 +100,7 @@ impl Fixture {
 
     /// Reads the general status, the custom status and the version of a user.
     pub(crate) async fn status(&self, name: &str) -> (i32, String, u64) {
-        let answers = self.parts.sessions.get_user_status(app(), &[name.to_owned()]).await.unwrap();
+        let answers = self.parts.sessions.get_user_status(app(), &[name.to_owned()], None).await.unwrap();
         let (_, status, version) = &answers.statuses[0];
         (status.general as i32, status.custom.as_str().to_owned(), version.0)
     }

@@ -8,7 +8,7 @@ use rollcall_proto::{
     gateway::v1::gateway_service_server::GatewayServiceServer,
     presence::v1::presence_service_server::PresenceServiceServer,
 };
-use rollcall_records::{Apps, Publisher, Publishing, Relay, Users};
+use rollcall_records::{Apps, Publisher, Publishing, Relay, Users, Windows};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
@@ -132,6 +132,7 @@ impl Parts {
             sessions: Sessions {
                 users: users.clone(),
                 apps,
+                windows: Windows::new(store.clone(), config.window),
                 store: store.clone(),
                 expiry,
                 metrics: metrics.clone(),

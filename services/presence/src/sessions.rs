@@ -10,8 +10,8 @@ use rollcall_domain::{
     user::EndReason,
 };
 use rollcall_proto::convert;
-use rollcall_records::{App, Apps, Call, Error, Users};
-use rollcall_store::Store;
+use rollcall_records::{App, Apps, Call, Error, Users, Windows};
+use rollcall_store::{Store, port::WindowKind};
 use tracing::debug;
 
 use crate::{metrics::Metrics, tokens::Bearer};
@@ -24,6 +24,7 @@ const QUERY_IDS: usize = 500;
 pub(crate) struct Sessions {
     pub(crate) users: Users,
     pub(crate) apps: Apps,
+    pub(crate) windows: Windows,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) expiry: Duration,
     pub(crate) metrics: Metrics,
@@ -131,13 +132,19 @@ impl Sessions {
     }
 
     /// Reads statuses. An id that is malformed (7003) or cannot be read is a failure of its own; if all fail,
-    /// the call does (6003), and a list that is empty or too long is refused (SPEC C3, C5).
-    pub(crate) async fn get_user_status(&self, app: AppId, ids: &[String]) -> Result<Answers, Error> {
+    /// the call does (6003), and a list that is empty or too long is refused (SPEC C3, C5). A query of others by
+    /// `caller` counts against their window, and is refused beyond it (7008, SPEC C4).
+    pub(crate) async fn get_user_status(
+        &self,
+        app: AppId,
+        ids: &[String],
+        caller: Option<UserId>,
+    ) -> Result<Answers, Error> {
         if !(1..=QUERY_IDS).contains(&ids.len()) {
             let message = format!("the list holds {} ids, expected 1 to {QUERY_IDS}", ids.len());
             return Err(Refusal::new(Code::InvalidParameter, message).into());
         }
-        self.apps.get(app).await?;
+        let limits = self.apps.get(app).await?.settings.limits;
         let mut answers = Answers::default();
         let mut seen = HashSet::with_capacity(ids.len());
         let mut users = Vec::with_capacity(ids.len());
@@ -146,6 +153,12 @@ impl Sessions {
                 Ok(user) => users.push(user),
                 Err(refusal) => answers.failures.push((id.clone(), refusal)),
             }
+        }
+        if users.is_empty() {
+            return answers.unless_all_failed();
+        }
+        if let Some(caller) = caller.filter(|caller| ids.iter().any(|id| id != caller.as_str())) {
+            self.windows.take(app, caller, WindowKind::Query, limits.window_calls).await?;
         }
         match self.users.statuses(app, &users).await {
             Ok(statuses) => {

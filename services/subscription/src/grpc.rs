@@ -5,7 +5,7 @@ use rollcall_domain::{
     id::{AppId, UserId},
 };
 use rollcall_proto::{
-    convert,
+    again, convert,
     subscription::v1::{
         GetListVersionsRequest, GetListVersionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse,
         SubscribeRequest, SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
@@ -25,10 +25,11 @@ impl SubscriptionService for Subscriptions {
         request: Request<SubscribeRequest>,
     ) -> Result<Response<SubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
+        let again = again::is_marked(request.metadata());
         let SubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = subscriber(app_id, &user_id)?;
-            let call = Call::until(&trace, convert::not_after(not_after));
+            let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
             Self::subscribe(self, app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Subscribe, call.await)?;
@@ -45,10 +46,11 @@ impl SubscriptionService for Subscriptions {
         request: Request<UnsubscribeRequest>,
     ) -> Result<Response<UnsubscribeResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
+        let again = again::is_marked(request.metadata());
         let UnsubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = subscriber(app_id, &user_id)?;
-            let call = Call::until(&trace, convert::not_after(not_after));
+            let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
             Self::unsubscribe(self, app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Unsubscribe, call.await)?;

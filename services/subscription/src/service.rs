@@ -6,7 +6,7 @@ use rollcall_bus::Bus;
 use rollcall_proto::subscription::v1::subscription_service_server::{
     SERVICE_NAME, SubscriptionServiceServer,
 };
-use rollcall_records::{Apps, Lists, Publisher, Publishing};
+use rollcall_records::{Apps, Lists, Publisher, Publishing, Windows};
 use rollcall_runtime::{
     Clock, Monotonic,
     grpc::{self, Listener},
@@ -45,7 +45,12 @@ impl Service {
         let apps = Apps::new(store.clone(), elapsed);
         Ok(Self {
             listener,
-            subscriptions: Subscriptions { lists: Lists::new(store, publisher), apps, metrics },
+            subscriptions: Subscriptions {
+                windows: Windows::new(store.clone(), config.window),
+                lists: Lists::new(store, publisher),
+                apps,
+                metrics,
+            },
             publishing,
             ready,
         })

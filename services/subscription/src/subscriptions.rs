@@ -7,7 +7,8 @@ use rollcall_domain::{
     subscription::{Subscribed, SubscriptionList},
 };
 use rollcall_proto::convert;
-use rollcall_records::{Apps, Call, Error, HeldList, Lists, Revised};
+use rollcall_records::{Apps, Call, Error, HeldList, Lists, Revised, Windows};
+use rollcall_store::port::WindowKind;
 use tracing::debug;
 
 use crate::metrics::Metrics;
@@ -17,6 +18,7 @@ use crate::metrics::Metrics;
 pub(crate) struct Subscriptions {
     pub(crate) lists: Lists,
     pub(crate) apps: Apps,
+    pub(crate) windows: Windows,
     pub(crate) metrics: Metrics,
 }
 
@@ -25,7 +27,8 @@ impl Subscriptions {
     /// limit.
     ///
     /// Refused, the first that applies: no target or too many (6017), a malformed one (7003), the subscriber's
-    /// own id (6017), an unknown app (70020), the app's edition (7013), its switch (72001).
+    /// own id (6017), an unknown app (70020), the app's edition (7013), its switch (72001), the user's window
+    /// (7008).
     pub(crate) async fn subscribe(
         &self,
         app: AppId,
@@ -43,6 +46,10 @@ impl Subscriptions {
             return Err(Refusal::new(Code::InvalidParameter, message).into());
         }
         let settings = self.admit(app, targets.len()).await?;
+        let call = call.into();
+        if !call.again {
+            self.windows.take(app, *user, WindowKind::Subscribe, settings.limits.window_calls).await?;
+        }
         let limit = settings.limits.subscriptions as usize;
         let mut size = 0;
         let subscribe = |list: &mut SubscriptionList| {
@@ -67,7 +74,11 @@ impl Subscriptions {
         call: impl Into<Call<'_>>,
     ) -> Result<Revised<Vec<UserId>>, Error> {
         let targets = read(targets)?;
-        self.admit(app, targets.len()).await?;
+        let settings = self.admit(app, targets.len()).await?;
+        let call = call.into();
+        if !call.again {
+            self.windows.take(app, *user, WindowKind::Unsubscribe, settings.limits.window_calls).await?;
+        }
         let mut size = 0;
         let unsubscribe = |list: &mut SubscriptionList| {
             let removed = list.unsubscribe(&targets);

@@ -77,8 +77,8 @@ async fn a_malformed_frame_is_answered_with_id_0_and_closes_before_login() {
 #[tokio::test]
 async fn a_malformed_frame_is_answered_with_id_0_and_closes_after_login() {
     let rollcall = Rollcall::start().await;
-    let app = rollcall.app().await;
     for text in malformed() {
+        let app = rollcall.app().await;
         let (mut alice, mut bob) = alice_watching_bob(&app).await;
         bob.send_text(&text).await;
         closes_as_malformed(bob, &text).await;

@@ -18,3 +18,4 @@ mod metrics;
 mod processes;
 mod strange_ids;
 mod traces;
+mod windows;

@@ -112,13 +112,14 @@ async fn a_lowered_limit_applies_at_the_next_subscribe() {
     alice.subscribe(&["a", "b", "c", "d", "e"]).await.ok();
 
     app.set(Setup { limits: Limits { subscriptions: 3, ..Limits::default() }, ..Setup::default() }).await;
-    // Another user's list shows when the service has heard of it.
-    let (mut service, app_id) = (rollcall.subscription(), app.id);
+    // Lists of others show when the service has heard of it.
+    let (mut service, app_id, mut probes) = (rollcall.subscription(), app.id, 0);
     eventually("the limit to hold", async || {
-        let target_ids = ids("p", 5);
-        let probe = SubscribeRequest { app_id, user_id: "probe".to_owned(), target_ids, not_after: 0 };
+        probes += 1;
+        let (target_ids, user_id) = (ids("p", 5), format!("probe{probes}"));
+        let probe = SubscribeRequest { app_id, user_id: user_id.clone(), target_ids, not_after: 0 };
         service.subscribe(probe).await.unwrap();
-        let list = ListSubscriptionsRequest { app_id, user_id: "probe".to_owned() };
+        let list = ListSubscriptionsRequest { app_id, user_id };
         service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
     })
     .await;
@@ -275,20 +276,23 @@ async fn the_list_has_the_gates_of_subscribe() {
 async fn a_subscribe_that_races_with_changes_does_not_miss_the_last_one() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let mut alice = app.session("alice", "d").await;
     let mut bob = app.session("bob", "d").await;
 
-    for round in 0..40 {
-        let texts: Vec<String> = (0..5).map(|number| format!("{round}.{number}")).collect();
-        for text in &texts[..4] {
-            bob.begin(json!({ "setSelfStatus": { "custom": text } })).await;
-        }
-        let subscribe = alice.begin(json!({ "subscribe": { "userIds": ["bob"] } })).await;
-        bob.set(&texts[4]).await.ok();
-        alice.reply(subscribe).await.ok();
+    // Each may subscribe 20 times.
+    for name in ["alice", "carol"] {
+        let mut watcher = app.session(name, "d").await;
+        for round in 0..20 {
+            let texts: Vec<String> = (0..5).map(|number| format!("{name} {round}.{number}")).collect();
+            for text in &texts[..4] {
+                bob.begin(json!({ "setSelfStatus": { "custom": text } })).await;
+            }
+            let subscribe = watcher.begin(json!({ "subscribe": { "userIds": ["bob"] } })).await;
+            bob.set(&texts[4]).await.ok();
+            watcher.reply(subscribe).await.ok();
 
-        alice.expect("bob", says(&texts[4])).await;
-        alice.unsubscribe(&["bob"]).await.ok();
-        alice.take_unread();
+            watcher.expect("bob", says(&texts[4])).await;
+            watcher.unsubscribe(&["bob"]).await.ok();
+            watcher.take_unread();
+        }
     }
 }

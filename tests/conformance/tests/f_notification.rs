@@ -83,7 +83,9 @@ async fn a_session_is_sent_strictly_increasing_versions() {
     for round in 0..100 {
         phone.begin(json!({ "setSelfStatus": { "custom": format!("phone {round}") } })).await;
         desk.set(&format!("desk {round}")).await.ok();
-        reader.status_of("bob").await;
+        if round % 5 == 0 {
+            reader.status_of("bob").await;
+        }
         if round % 10 == 0 {
             app.session("bob", "tablet").await.logout().await.ok();
         }

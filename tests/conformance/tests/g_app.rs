@@ -68,7 +68,10 @@ async fn a_new_app_is_standard_with_status_off_and_the_greatest_limits() {
 
     let settings = created.app.unwrap();
     assert_eq!((settings.app_id, settings.edition, settings.status), (77, Edition::Standard as i32, false));
-    assert_eq!(settings.limits, Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200 }));
+    assert_eq!(
+        settings.limits,
+        Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 })
+    );
     assert_eq!(created.token_key.len(), 64);
     let read = admin.get_app(GetAppRequest { app_id: 77 }).await.unwrap().into_inner();
     assert_eq!(read.app, Some(settings));
@@ -86,7 +89,10 @@ async fn an_update_changes_what_it_names_and_leaves_the_rest() {
     let updated = admin.update_app(request).await.unwrap().into_inner().app.unwrap();
 
     assert_eq!((updated.edition, updated.status), (Edition::Premium as i32, true));
-    assert_eq!(updated.limits, Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 50 }));
+    assert_eq!(
+        updated.limits,
+        Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 50, window_calls: 20 })
+    );
     let off = UpdateAppRequest { app_id: app.id, status: Some(false), ..UpdateAppRequest::default() };
     let after = admin.update_app(off).await.unwrap().into_inner().app.unwrap();
     assert!(!after.status && after.version > updated.version);

@@ -14,8 +14,14 @@ Examples:
   rollcallctl app set --app-id 1 --edition premium --limit-subscriptions 50";
 
 /// The options that change something; one of them must be there.
-const CHANGES: [&str; 5] =
-    ["edition", "status", "limit_query_ids", "limit_subscribe_ids", "limit_subscriptions"];
+const CHANGES: [&str; 6] = [
+    "edition",
+    "status",
+    "limit_query_ids",
+    "limit_subscribe_ids",
+    "limit_subscriptions",
+    "limit_window_calls",
+];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

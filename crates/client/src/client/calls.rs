@@ -144,7 +144,11 @@ pub(super) fn encode(id: u32, request: Request, limit: FrameLimit) -> Result<Vec
 pub(super) fn outcome(reply: wire::Reply) -> Result<Option<Returned>, Error> {
     match reply.code {
         0 => Ok(reply.result),
-        code => Err(Error::from_reply(code, reply.message)),
+        code => {
+            let wait = Duration::from_millis(reply.retry_after_ms.into());
+            let retry_after = (!wait.is_zero()).then_some(wait);
+            Err(Error { retry_after, ..Error::from_reply(code, reply.message) })
+        }
     }
 }
 

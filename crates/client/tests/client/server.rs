@@ -121,11 +121,12 @@ impl Peer {
 
     pub(crate) async fn ok(&mut self, id: u32, result: impl Into<Option<Returned>>) {
         let result = result.into();
-        self.send(Event::Reply(wire::Reply { id, code: 0, message: String::new(), result })).await;
+        self.send(Event::Reply(wire::Reply { id, result, ..wire::Reply::default() })).await;
     }
 
     pub(crate) async fn refuse(&mut self, id: u32, code: Code) {
-        let reply = wire::Reply { id, code: code.number(), message: "no".to_owned(), result: None };
+        let reply =
+            wire::Reply { id, code: code.number(), message: "no".to_owned(), ..wire::Reply::default() };
         self.send(Event::Reply(reply)).await;
     }
 

@@ -23,6 +23,9 @@ struct StoredApp {
     subscriptions: u32,
     #[prost(message, repeated, tag = "6")]
     keys: Vec<StoredKey>,
+    /// 0 in a record from before there was one.
+    #[prost(uint32, tag = "7")]
+    window_calls: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -48,6 +51,7 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
         query_ids: settings.limits.query_ids,
         subscribe_ids: settings.limits.subscribe_ids,
         subscriptions: settings.limits.subscriptions,
+        window_calls: settings.limits.window_calls,
         keys: keys.iter().map(|key| StoredKey { kid: key.kid.clone(), hs256: key.hs256.clone() }).collect(),
     };
     stored.encode_to_vec().into()
@@ -60,6 +64,10 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
         query_ids: stored.query_ids,
         subscribe_ids: stored.subscribe_ids,
         subscriptions: stored.subscriptions,
+        window_calls: match stored.window_calls {
+            0 => Limits::default().window_calls,
+            calls => calls,
+        },
     };
     limits.validate().map_err(|refusal| Error::field("limits", &refusal.message))?;
     let edition = [Edition::Standard, Edition::Premium]

@@ -135,7 +135,7 @@ fn values_that_no_release_wrote_are_errors_that_name_the_field() {
 
 #[test]
 fn an_app_survives_its_record_and_its_key_is_never_shown() {
-    let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1 };
+    let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
     let settings = Settings { edition: Edition::Premium, status: true, limits };
     let keys = vec![TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(b"secret") }];
     assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));

@@ -274,7 +274,7 @@ async fn get_user_status(
     trace: &TraceParent,
     ids: Vec<String>,
 ) -> CallResult {
-    let (statuses, failures) = gateway.backend.get_user_status(trace, key.0, ids).await?;
+    let (statuses, failures) = gateway.backend.get_user_status(trace, key.0, ids, Some(key.1)).await?;
     // What was read is also shown to whoever watches, so that no reply is newer than a notification after it.
     let read = statuses.iter().filter_map(|status| convert::status(status).ok()).collect();
     gateway.hub.merge(key.0, read, None);

@@ -39,7 +39,7 @@ async fn an_update_changes_what_it_names_and_the_version_with_it() {
     let fixture = Fixture::new().await;
     let admin = &fixture.parts.admin;
     let before = admin.get(app()).await.unwrap();
-    let limits = common::Limits { query_ids: 0, subscribe_ids: 0, subscriptions: 3 };
+    let limits = common::Limits { subscriptions: 3, ..common::Limits::default() };
     let wish = Wish { status: Some(false), limits: Some(limits), ..Wish::default() };
     let after = admin.update(app(), &wish).await.unwrap();
     let limits = Limits { subscriptions: 3, ..Limits::default() };
@@ -52,7 +52,7 @@ async fn an_update_changes_what_it_names_and_the_version_with_it() {
 #[tokio::test]
 async fn a_limit_beyond_the_greatest_is_refused_and_changes_nothing() {
     let fixture = Fixture::new().await;
-    let limits = Some(common::Limits { query_ids: 501, subscribe_ids: 0, subscriptions: 0 });
+    let limits = Some(common::Limits { query_ids: 501, ..common::Limits::default() });
     let wish = Wish { limits, status: Some(false), ..Wish::default() };
     assert_eq!(code(fixture.parts.admin.update(app(), &wish).await), Code::InvalidParameter);
     assert!(fixture.parts.admin.get(app()).await.unwrap().settings.status);

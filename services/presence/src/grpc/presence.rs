@@ -2,7 +2,7 @@
 
 use rollcall_domain::{code::Refusal, id::Op};
 use rollcall_proto::{
-    convert,
+    again, convert,
     presence::v1::{
         GetStatusVersionsRequest, GetStatusVersionsResponse, GetUserStatusRequest, GetUserStatusResponse,
         LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, SetSelfStatusRequest,
@@ -65,9 +65,15 @@ impl PresenceService for Sessions {
         &self,
         request: Request<GetUserStatusRequest>,
     ) -> Result<Response<GetUserStatusResponse>, Status> {
-        let GetUserStatusRequest { app_id, user_ids } = request.into_inner();
+        let again = again::is_marked(request.metadata());
+        let GetUserStatusRequest { app_id, user_ids, caller_id } = request.into_inner();
         let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
-        let answers = Self::get_user_status(self, app, &user_ids).await.map_err(|error| failed(&error))?;
+        let caller = match caller_id.as_str() {
+            "" => None,
+            caller => Some(convert::user_id(caller).map_err(|refusal| refused(&refusal))?).filter(|_| !again),
+        };
+        let answers = Self::get_user_status(self, app, &user_ids, caller).await;
+        let answers = answers.map_err(|error| failed(&error))?;
         let statuses = answers.statuses.iter();
         let failures = answers.failures.into_iter();
         Ok(Response::new(GetUserStatusResponse {

@@ -131,7 +131,11 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
     let (_, change) = running.change().await;
     assert_eq!((change.custom.as_str(), change.status_version), ("busy", status.version));
 
-    let query = GetUserStatusRequest { app_id: 7, user_ids: vec!["alice".to_owned(), "\n".to_owned()] };
+    let query = GetUserStatusRequest {
+        app_id: 7,
+        user_ids: vec!["alice".to_owned(), "\n".to_owned()],
+        caller_id: String::new(),
+    };
     let answer = client.get_user_status(query).await.unwrap().into_inner();
     assert_eq!(answer.statuses, [status]);
     assert_eq!(answer.failures[0].code, Code::BadUserId.number());

@@ -32,7 +32,7 @@ async fn set_as(
 
 async fn query(fixture: &Fixture, ids: &[&str]) -> Result<Answers, Error> {
     let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    fixture.parts.sessions.get_user_status(app(), &ids).await
+    fixture.parts.sessions.get_user_status(app(), &ids, None).await
 }
 
 // SPEC A2
@@ -231,10 +231,37 @@ async fn a_query_names_1_to_500_ids_of_a_known_app() {
     let fixture = Fixture::new().await;
     let ids: Vec<String> = (0..501).map(|n| format!("user{n}")).collect();
     let sessions = &fixture.parts.sessions;
-    assert_eq!(sessions.get_user_status(app(), &ids[..500]).await.unwrap().statuses.len(), 500);
-    assert_eq!(code(sessions.get_user_status(app(), &ids).await), Code::InvalidParameter);
-    assert_eq!(code(sessions.get_user_status(app(), &[]).await), Code::InvalidParameter);
-    assert_eq!(code(sessions.get_user_status(AppId::new(8).unwrap(), &ids[..1]).await), Code::AppUnknown);
+    assert_eq!(sessions.get_user_status(app(), &ids[..500], None).await.unwrap().statuses.len(), 500);
+    assert_eq!(code(sessions.get_user_status(app(), &ids, None).await), Code::InvalidParameter);
+    assert_eq!(code(sessions.get_user_status(app(), &[], None).await), Code::InvalidParameter);
+    assert_eq!(
+        code(sessions.get_user_status(AppId::new(8).unwrap(), &ids[..1], None).await),
+        Code::AppUnknown
+    );
+}
+
+// SPEC C1, C4
+#[tokio::test]
+async fn only_queries_of_others_by_a_user_count_against_their_window() {
+    let fixture = Fixture::new().await;
+    let sessions = &fixture.parts.sessions;
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let query = async |ids: &[String], caller: Option<&str>| {
+        code(sessions.get_user_status(app(), ids, caller.map(user)).await)
+    };
+    for _ in 0..20 {
+        assert_eq!(query(&ids(&["alice", "bob"]), Some("bob")).await, Code::Ok);
+        assert_eq!(query(&ids(&["bob", "bob"]), Some("bob")).await, Code::Ok);
+        assert_eq!(query(&[], Some("bob")).await, Code::InvalidParameter);
+    }
+    assert_eq!(query(&ids(&["alice"]), Some("bob")).await, Code::RateLimit);
+    assert_eq!(query(&ids(&["bob"]), Some("bob")).await, Code::Ok);
+    assert_eq!(query(&ids(&["alice"]), Some("carol")).await, Code::Ok);
+    for _ in 0..50 {
+        assert_eq!(query(&ids(&["alice"]), None).await, Code::Ok);
+    }
+    fixture.store.away.store(true, Ordering::SeqCst);
+    assert_ne!(query(&ids(&["alice"]), Some("bob")).await, Code::RateLimit, "what is not known is allowed");
 }
 
 // SPEC C5

@@ -41,7 +41,7 @@ async fn store_with_app() -> Arc<MemoryStore> {
 async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let bus = MemoryBus::new();
     let mut changes = bus.subscribe_status().await.unwrap();
-    let config = Config { listen: ([127, 0, 0, 1], 0).into() };
+    let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
     let service =
         Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new(), &Ops::default()).unwrap();
     let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();

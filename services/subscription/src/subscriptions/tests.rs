@@ -34,6 +34,7 @@ impl Fixture {
         let subscriptions = Subscriptions {
             lists: Lists::new(store.clone(), publisher),
             apps,
+            windows: Windows::new(store.clone(), Duration::from_secs(5)),
             metrics: Metrics::new(&Registry::default()),
         };
         Self { store, subscriptions, _publishing: publishing }
@@ -90,6 +91,27 @@ fn code<T>(result: Result<T, Error>) -> Code {
 }
 
 const NONE: &[&str] = &[];
+
+// SPEC D1, E1
+#[tokio::test]
+async fn subscribes_and_unsubscribes_beyond_their_windows_are_refused_and_one_made_again_does_not_count() {
+    let fixture = Fixture::new().await;
+    for _ in 0..20 {
+        assert_eq!(code(fixture.subscribe(&["me"]).await), Code::InvalidParameter);
+        assert_eq!(code(fixture.subscribe(&["a"]).await), Code::Ok);
+        assert_eq!(code(fixture.unsubscribe(&["b"]).await), Code::Ok);
+    }
+    assert_eq!(code(fixture.subscribe(&["b"]).await), Code::RateLimit);
+    assert_eq!(code(fixture.unsubscribe(&["a"]).await), Code::RateLimit);
+    assert_eq!(fixture.list().await, ["a"]);
+
+    let trace = TraceParent::default();
+    let again = || Call { again: true, ..Call::from(&trace) };
+    let (subscriptions, me) = (&fixture.subscriptions, user("me"));
+    assert_eq!(code(subscriptions.subscribe(app(), &me, &texts(&["b"]), again()).await), Code::Ok);
+    assert_eq!(code(subscriptions.unsubscribe(app(), &me, &texts(&["a"]), again()).await), Code::Ok);
+    assert_eq!(fixture.list().await, ["b"]);
+}
 
 // SPEC D4
 #[tokio::test]

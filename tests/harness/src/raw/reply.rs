@@ -1,5 +1,7 @@
 //! Replies and statuses as JSON, read as strictly as the protocol writes them.
 
+use std::time::Duration;
+
 use rollcall_client::{General, UserStatus};
 use serde_json::Value;
 
@@ -41,11 +43,18 @@ impl Reply {
     pub fn refused(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}", self.body);
         assert!(!self.message.is_empty(), "a refusal says what was wrong: {}", self.body);
-        let known = ["id", "code", "message"];
+        let known = ["id", "code", "message", "retryAfterMs"];
         let fields = self.body.as_object().expect("a reply is an object").keys();
         let more: Vec<_> = fields.filter(|field| !known.contains(&field.as_str())).collect();
         assert!(more.is_empty(), "a refusal carries no result: {}", self.body);
         self
+    }
+
+    /// Returns in what time a call that was refused may be made again, if it says so.
+    #[track_caller]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let wait = self.body.get("retryAfterMs")?;
+        Some(Duration::from_millis(wait.as_u64().expect("a number that is not negative")))
     }
 
     /// Returns what the call of this name returned.

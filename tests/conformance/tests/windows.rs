@@ -1,0 +1,181 @@
+//! SPEC C4, D1, E1: so many calls of a kind in any 5 s, over all sessions of a user and over all gateways.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use rollcall_client::Code;
+use rollcall_harness::{App, Raw, Reply, Rollcall, Setup, eventually};
+
+const SPAN: Duration = Duration::from_secs(5);
+const LIMIT: usize = 20;
+
+/// Calls by two sessions in turn, until one is refused for their number, within a span of the first; where the
+/// machine is too slow for that, it begins anew. Returns how many were allowed, and the refusal.
+async fn exhaust(sessions: &mut [Raw; 2], mut call: impl AsyncFnMut(&mut Raw) -> Reply) -> (usize, Reply) {
+    loop {
+        let begun = Instant::now();
+        for number in 0.. {
+            let reply = call(&mut sessions[number % 2]).await;
+            if begun.elapsed() >= SPAN {
+                tokio::time::sleep(SPAN).await;
+                break;
+            }
+            if reply.code != 0 {
+                return (number, reply.refused(7008));
+            }
+        }
+    }
+}
+
+async fn sessions(app: &App) -> [Raw; 2] {
+    [app.session("bob", "one").await, app.session("bob", "two").await]
+}
+
+// SPEC C4
+#[tokio::test]
+async fn the_21st_query_of_others_in_5_s_is_refused_with_when_to_try_again() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let mut sessions = sessions(&app).await;
+    let (allowed, refused) = exhaust(&mut sessions, async |bob| bob.query(&["alice", "bob"]).await).await;
+    assert_eq!(allowed, LIMIT);
+    let wait = refused.retry_after().expect("a refusal for the rate says when to try again");
+    assert!(wait <= SPAN, "{wait:?}");
+
+    // Whatever is not such a query goes on.
+    sessions[0].query(&["bob"]).await.ok();
+    sessions[0].set("still here").await.ok();
+    sessions[1].subscribe(&["alice"]).await.ok();
+    app.session("eve", "d").await.query(&["alice"]).await.ok();
+
+    tokio::time::sleep(wait).await;
+    sessions[1].query(&["alice"]).await.ok();
+}
+
+// SPEC D1, E1
+#[tokio::test]
+async fn subscribes_and_unsubscribes_are_counted_apart_and_refused_ones_change_nothing() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let mut sessions = sessions(&app).await;
+    let mut number = 0;
+    let subscribe = async |bob: &mut Raw| {
+        number += 1;
+        bob.subscribe(&[&format!("user{number}")]).await
+    };
+    let (allowed, _) = exhaust(&mut sessions, subscribe).await;
+    assert_eq!(allowed, LIMIT);
+    let refused = format!("user{number}");
+    assert!(!sessions[0].subscriptions().await.contains(&refused));
+
+    let (allowed, _) = exhaust(&mut sessions, async |bob| bob.unsubscribe(&["nobody"]).await).await;
+    assert_eq!(allowed, LIMIT);
+    assert!(!sessions[1].subscriptions().await.is_empty());
+}
+
+// SPEC C4, K1
+#[tokio::test]
+async fn calls_that_are_refused_for_another_reason_do_not_count() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let mut bob = app.session("bob", "d").await;
+    for _ in 0..2 * LIMIT {
+        bob.query(&[]).await.refused(6017);
+        bob.subscribe(&["bob"]).await.refused(6017);
+        bob.unsubscribe(&["\n"]).await.refused(7003);
+    }
+    bob.query(&["alice"]).await.ok();
+    bob.subscribe(&["alice"]).await.ok();
+    bob.unsubscribe(&["alice"]).await.ok();
+}
+
+// SPEC C4, G1
+#[tokio::test]
+async fn a_lower_limit_of_the_app_holds() {
+    let rollcall = Rollcall::start().await;
+    let mut setup = Setup::default();
+    setup.limits.window_calls = 3;
+    let app = rollcall.app_with(setup).await;
+    let mut sessions = sessions(&app).await;
+    let (allowed, _) = exhaust(&mut sessions, async |bob| bob.query(&["alice"]).await).await;
+    assert_eq!(allowed, 3);
+}
+
+// SPEC C4, L1
+#[tokio::test]
+async fn the_sdk_says_when_to_try_again() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let client = app.client("d");
+    client.login(app.id, "bob", &app.token("bob")).await.unwrap();
+    let mut error = None;
+    eventually("a refusal", async || {
+        error = client.get_user_status(&["alice"]).await.err();
+        error.is_some()
+    })
+    .await;
+    let error = error.unwrap();
+    assert_eq!(error.code, Code::RateLimit);
+    let wait = error.retry_after.unwrap();
+    assert!(Duration::ZERO < wait && wait <= SPAN, "{wait:?}");
+    tokio::time::sleep(wait).await;
+    client.get_user_status(&["alice"]).await.unwrap();
+}
+
+/// Calls as fast as it can for a while, and counts the replies by their code.
+async fn hammer(mut bob: Raw, until: Instant) -> BTreeMap<i32, usize> {
+    let mut codes = BTreeMap::new();
+    while Instant::now() < until {
+        *codes.entry(bob.query(&["alice"]).await.code).or_default() += 1;
+    }
+    codes
+}
+
+/// Reads the decisions from a log: when, by the store's clock, in µs, and whether the call was allowed.
+fn decisions(log: &str) -> Vec<(u64, bool)> {
+    let field = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!(" {name}="))?;
+        rest.split(' ').next().map(str::to_owned)
+    };
+    let counted = log.lines().filter(|line| line.contains("counted a call"));
+    let decisions = counted.map(|line| {
+        let at = field(line, "at").and_then(|at| at.parse().ok());
+        let allowed = field(line, "allowed").and_then(|allowed| allowed.parse().ok());
+        at.zip(allowed).unwrap_or_else(|| panic!("unreadable: {line}"))
+    });
+    let mut decisions: Vec<_> = decisions.collect();
+    decisions.sort_unstable();
+    decisions
+}
+
+// SPEC C4, ATTACK X12
+#[tokio::test]
+async fn thirty_connections_of_one_user_get_what_one_does_and_none_is_refused_without_need() {
+    let rollcall =
+        Rollcall::builder().env("ROLLCALL__LOG__FILTER", "info,rollcall_records=debug").start().await;
+    let app = rollcall.app().await;
+    let devices: Vec<String> = (0..30).map(|number| format!("device{number}")).collect();
+    let connections = join_all(devices.iter().map(|device| app.session("bob", device))).await;
+
+    let until = Instant::now() + SPAN.mul_f64(1.6);
+    let all: Vec<_> = join_all(connections.into_iter().map(|bob| hammer(bob, until))).await;
+
+    let replies = |code: i32| all.iter().filter_map(|codes| codes.get(&code)).sum::<usize>();
+    let decisions = decisions(&rollcall.log());
+    let allowed: Vec<u64> = decisions.iter().filter(|(_, allowed)| *allowed).map(|(at, _)| *at).collect();
+    assert_eq!((replies(0), replies(0) + replies(7008)), (allowed.len(), decisions.len()));
+    assert!(
+        allowed.len() > LIMIT && decisions.len() > 10 * LIMIT,
+        "{} of {}",
+        allowed.len(),
+        decisions.len()
+    );
+    let span = u64::try_from(SPAN.as_micros()).unwrap();
+    for (at, was_allowed) in decisions {
+        let before = allowed.iter().filter(|other| **other < at && **other + span > at).count();
+        assert_eq!(was_allowed, before < LIMIT, "at {at}, after {before}");
+    }
+}
