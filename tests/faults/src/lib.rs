@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rollcall_harness::{App, Client, General, Proxy, Recorder, Rollcall, UserStatus, eventually};
+use rollcall_harness::{App, Client, General, Proxy, Recorder, Rollcall, UserStatus, eventually, url_of};
 
 /// SPEC A11's lower bounds in the profile `fast`: after a gateway died, and after a drain closed the connection.
 pub const DEAD_AFTER: Duration = Duration::from_secs(4);
@@ -40,11 +40,12 @@ pub struct Ring {
 impl Ring {
     /// Logs in `count` users, spread over all gateways, each subscribed to the next.
     pub async fn start(rollcall: &Rollcall, app: &App, count: usize) -> Self {
-        let proxy = Proxy::over(&rollcall.addresses().clients).await;
+        let proxy = Proxy::over(&rollcall.addresses().clients);
         let mut users = Vec::new();
         for number in 0..count {
             let name = format!("user{number}");
-            let (client, heard) = app.sdk_at(&proxy.url(), &name, &format!("device{number}")).await;
+            let (client, heard) =
+                app.sdk_at(&url_of(proxy.address()), &name, &format!("device{number}")).await;
             users.push(User { name, client, heard });
         }
         let ring = Self { users, _proxy: proxy };

@@ -230,8 +230,13 @@ impl Addresses {
 
     /// Returns the address of the WebSocket of the next gateway.
     pub fn url(&self) -> String {
-        format!("ws://{}/v1/connect", self.client())
+        url_of(self.client())
     }
+}
+
+/// Returns the URL of the WebSocket at an address, given as `host:port`: of a gateway, or of a proxy before one.
+pub fn url_of(address: &str) -> String {
+    format!("ws://{address}/v1/connect")
 }
 
 /// Makes a channel to a gRPC address, which connects at its first call.
