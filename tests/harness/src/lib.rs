@@ -19,6 +19,7 @@
 
 mod app;
 mod deployment;
+mod links;
 mod metrics;
 mod process;
 mod raw;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use app::{App, Setup};
 pub use deployment::{Deployment, Engines};
+pub use links::Link;
 pub use metrics::{Metrics, ask};
 pub use process::Process;
 pub use raw::{Codec, Dial, Raw, reply::Reply};
