@@ -1,5 +1,5 @@
 //! Tests of the faults that the system survives: a cluster of real processes on real servers, some of which are
-//! killed or stopped while users watch each other.
+//! killed or stopped, or whose links are broken, while users watch each other.
 //!
 //! The tests lie in `tests/`; each names its claim, and the row of the table of faults in a comment above it. What
 //! they share is in `rollcall-harness`, save for the few words here.

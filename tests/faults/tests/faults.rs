@@ -5,3 +5,4 @@ mod flaps;
 mod gateways;
 mod late;
 mod services;
+mod stalls;
