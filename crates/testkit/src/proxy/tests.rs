@@ -2,6 +2,10 @@
 
 use std::{
     io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -151,13 +155,25 @@ async fn whoever_sends_more_than_is_held_has_to_wait_and_loses_nothing() {
     let Link { proxy, mut near, mut far, .. } = Link::start().await;
 
     proxy.set(Direction::Up, Fault::Hold);
-    let sender = tokio::spawn(async move {
-        for number in 0..TOTAL / 1024 {
-            near.write_all(&[number.to_be_bytes()[7]; 1024]).await.unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let sender = tokio::spawn({
+        let taken = Arc::clone(&taken);
+        async move {
+            for number in 0..TOTAL / 1024 {
+                near.write_all(&[number.to_be_bytes()[7]; 1024]).await.unwrap();
+                taken.fetch_add(1024, Ordering::SeqCst);
+            }
+            near
         }
-        near
     });
-    sleep(QUIET).await;
+    within(async {
+        let mut before = 0;
+        while before == 0 || before < taken.load(Ordering::SeqCst) {
+            before = taken.load(Ordering::SeqCst);
+            sleep(QUIET).await;
+        }
+    })
+    .await;
     assert!(!sender.is_finished(), "{TOTAL} bytes were taken in");
 
     proxy.set(Direction::Up, Fault::Nothing);
