@@ -137,7 +137,8 @@ macro_rules! store_contract {
                 of_creations_of_one_key_exactly_one_wins,
                 no_update_is_lost,
                 no_sequence_is_lost_or_given_twice,
-                a_removed_timer_stays_removed_under_touches;
+                a_removed_timer_stays_removed_under_touches,
+                a_touch_and_an_end_that_is_guarded_against_it_never_both_win;
         }
     };
     (@tests $store:expr; $($module:ident: $($claim:ident),+;)+) => {

@@ -1,8 +1,10 @@
-//! What tests of any crate share: a settable clock, builders, real servers.
+//! What tests of any crate share: real servers, and a proxy that puts faults on the way to them.
 
 mod nats;
+mod proxy;
 mod redis;
 mod server;
 
 pub use nats::NatsServer;
+pub use proxy::{Direction, Fault, Proxy};
 pub use redis::RedisServer;

@@ -237,7 +237,8 @@ impl Connection {
     }
 
     fn on_message(&mut self, message: &Message) {
-        self.handle.heard(self.gateway.clock.monotonic());
+        let Gateway { hub, clock, config, .. } = &*self.gateway;
+        hub.heard(&self.handle, config.upload_left, clock.monotonic());
         match self.codec.decode(message) {
             Ok(None) => {}
             Ok(Some(frame)) => {

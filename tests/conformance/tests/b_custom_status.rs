@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollcall_conformance::{GRACE, offline, online, says, unlogined};
-use rollcall_harness::{Heard, Proxy, Rollcall, Setup, UserStatus};
+use rollcall_harness::{Heard, Proxy, Rollcall, Setup, UserStatus, url_of};
 use serde_json::json;
 
 // SPEC B1
@@ -133,8 +133,8 @@ async fn leaving_online_clears_it_in_the_same_change_whatever_the_end() {
 async fn an_sdk_that_comes_back_raises_one_callback_for_the_text_that_is_gone() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(rollcall.addresses().client()).await;
-    let (bob, recorder) = app.sdk_at(&proxy.url(), "bob", "d").await;
+    let proxy = Proxy::start(rollcall.addresses().client());
+    let (bob, recorder) = app.sdk_at(&url_of(proxy.address()), "bob", "d").await;
     bob.set_self_status(Some("in a call")).await.unwrap();
     recorder.wait_status("bob", says("in a call")).await;
     let mark = recorder.mark();

@@ -1,7 +1,7 @@
 //! SPEC F: notifications.
 
 use rollcall_conformance::{GRACE, borrowed, ids, offline, online, says};
-use rollcall_harness::{Heard, Proxy, Recorder, Rollcall, Setup, UserStatus};
+use rollcall_harness::{Heard, Proxy, Recorder, Rollcall, Setup, UserStatus, url_of};
 use serde_json::json;
 
 // SPEC F1
@@ -103,8 +103,8 @@ async fn a_session_is_sent_strictly_increasing_versions() {
 async fn an_sdk_surfaces_strictly_increasing_versions_over_its_reconnects() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(rollcall.addresses().client()).await;
-    let (alice, recorder) = app.sdk_at(&proxy.url(), "alice", "d").await;
+    let proxy = Proxy::start(rollcall.addresses().client());
+    let (alice, recorder) = app.sdk_at(&url_of(proxy.address()), "alice", "d").await;
     let mut bob = app.session("bob", "d").await;
     alice.subscribe_user_status(&["bob"]).await.unwrap();
 
@@ -207,8 +207,8 @@ async fn a_first_login_raises_callbacks_for_the_user_and_all_it_watches_at_most_
 async fn after_a_reconnect_callbacks_come_only_for_what_differs() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(rollcall.addresses().client()).await;
-    let (alice, recorder) = app.sdk_at(&proxy.url(), "alice", "d").await;
+    let proxy = Proxy::start(rollcall.addresses().client());
+    let (alice, recorder) = app.sdk_at(&url_of(proxy.address()), "alice", "d").await;
     let mut bob = app.session("bob", "d").await;
     let mut carol = app.session("carol", "d").await;
     alice.subscribe_user_status(&["bob", "carol", "dave"]).await.unwrap();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use rollcall_client::{Client, Code, Listener, ListenerId, UserId, UserStatus};
 use rollcall_conformance::{GRACE, online, says, unlogined};
-use rollcall_harness::{Heard, Proxy, Recorder, Rollcall, eventually};
+use rollcall_harness::{Direction, Fault, Heard, Proxy, Recorder, Rollcall, eventually, url_of};
 
 fn logged_in(client: &Client) -> Option<String> {
     client.get_login_user().map(|user| user.as_str().to_owned())
@@ -72,8 +72,8 @@ async fn a_refused_call_ends_with_its_code_and_a_description() {
 async fn calls_without_login_end_with_6014_and_without_server_with_9508() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(rollcall.addresses().client()).await;
-    let client = app.client_at(&proxy.url(), "d");
+    let proxy = Proxy::start(rollcall.addresses().client());
+    let client = app.client_at(&url_of(proxy.address()), "d");
     let recorder = Arc::new(Recorder::default());
     client.add_listener(Arc::clone(&recorder));
 
@@ -95,16 +95,16 @@ async fn calls_without_login_end_with_6014_and_without_server_with_9508() {
 async fn a_call_that_the_server_does_not_answer_ends_once_all_the_same() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(rollcall.addresses().client()).await;
-    let (client, recorder) = app.sdk_at(&proxy.url(), "alice", "d").await;
+    let proxy = Proxy::start(rollcall.addresses().client());
+    let (client, recorder) = app.sdk_at(&url_of(proxy.address()), "alice", "d").await;
 
-    proxy.stall(true);
+    proxy.set(Direction::Both, Fault::Hold);
     let error = client.set_self_status(Some("into the void")).await.unwrap_err();
 
     // Which of the two it is depends on what is noticed first: the time, or the loss.
     assert!(matches!(error.code, Code::Timeout | Code::Disconnected), "{error}");
     recorder.wait_for("the loss", |heard| heard.contains(&Heard::Disconnected(9508))).await;
-    proxy.stall(false);
+    proxy.set(Direction::Both, Fault::Nothing);
     eventually("calls to succeed again", async || client.set_self_status(Some("heard")).await.is_ok()).await;
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollcall_conformance::{EXPIRY, offline, online, says};
-use rollcall_harness::{App, Process, Proxy, Rollcall, eventually};
+use rollcall_harness::{App, Process, Proxy, Rollcall, eventually, url_of};
 use serde_json::{Value, json};
 
 /// Starts `rollcallctl` as a user.
@@ -50,8 +50,8 @@ async fn a_client_process_that_is_stopped_goes_offline_never_before_the_expiry_a
     let app = rollcall.app().await;
     let mut alice = app.session("alice", "d").await;
     alice.subscribe(&["bob"]).await.ok();
-    let proxy = Proxy::start(rollcall.addresses().client()).await;
-    let bob = ctl(&rollcall, &app, &proxy.url(), "bob", &["status", "set", "alive"]);
+    let proxy = Proxy::start(rollcall.addresses().client());
+    let bob = ctl(&rollcall, &app, &url_of(proxy.address()), "bob", &["status", "set", "alive"]);
     alice.expect("bob", says("alive")).await;
     // Some heartbeats, so that it is not the login that counts.
     tokio::time::sleep(Duration::from_secs(3)).await;

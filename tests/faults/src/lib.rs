@@ -1,5 +1,5 @@
 //! Tests of the faults that the system survives: a cluster of real processes on real servers, some of which are
-//! killed or stopped while users watch each other.
+//! killed or stopped, or whose links are broken, while users watch each other.
 //!
 //! The tests lie in `tests/`; each names its claim, and the row of the table of faults in a comment above it. What
 //! they share is in `rollcall-harness`, save for the few words here.
@@ -12,12 +12,20 @@ use std::{
     time::Duration,
 };
 
-use rollcall_harness::{App, Client, General, Proxy, Recorder, Rollcall, UserStatus, eventually};
+use rollcall_harness::{
+    App, Client, Dial, General, Proxy, Raw, Recorder, Rollcall, UserStatus, eventually, url_of,
+};
 
 /// SPEC A11's lower bounds in the profile `fast`: after a gateway died, and after a drain closed the connection.
 pub const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// See [`DEAD_AFTER`].
 pub const MOVED_AFTER: Duration = Duration::from_secs(5);
+
+/// The expiry in the profile `fast`.
+pub const EXPIRY: Duration = Duration::from_secs(8);
+
+/// How long silence is listened to.
+pub const GRACE: Duration = Duration::from_secs(2);
 
 /// A user with the SDK, behind a proxy over all gateways.
 pub struct User {
@@ -40,11 +48,12 @@ pub struct Ring {
 impl Ring {
     /// Logs in `count` users, spread over all gateways, each subscribed to the next.
     pub async fn start(rollcall: &Rollcall, app: &App, count: usize) -> Self {
-        let proxy = Proxy::over(&rollcall.addresses().clients).await;
+        let proxy = Proxy::over(&rollcall.addresses().clients);
         let mut users = Vec::new();
         for number in 0..count {
             let name = format!("user{number}");
-            let (client, heard) = app.sdk_at(&proxy.url(), &name, &format!("device{number}")).await;
+            let (client, heard) =
+                app.sdk_at(&url_of(proxy.address()), &name, &format!("device{number}")).await;
             users.push(User { name, client, heard });
         }
         let ring = Self { users, _proxy: proxy };
@@ -104,6 +113,35 @@ impl Ring {
             assert!(shown.windows(2).all(|pair| pair[0].version < pair[1].version), "{shown:?}");
         }
     }
+}
+
+/// Prepares a connection to a gateway of a cluster, by its number from 0.
+pub fn at(rollcall: &Rollcall, gateway: usize) -> Dial {
+    Dial::new(&rollcall.addresses().clients[gateway])
+}
+
+/// Makes a proxy before a gateway of a cluster, by its number from 0.
+pub fn proxy_at(rollcall: &Rollcall, gateway: usize) -> Proxy {
+    Proxy::start(&rollcall.addresses().clients[gateway])
+}
+
+/// Logs a user in on a Linux device.
+pub async fn log_in(app: &App, dial: Dial, user: &str, device: &str) -> Raw {
+    app.session_by(dial, "PLATFORM_LINUX", user, device).await
+}
+
+/// Logs `watcher` in on gateway 1, subscribed to users.
+pub async fn watcher(rollcall: &Rollcall, app: &App, users: &[&str]) -> Raw {
+    let mut watcher = log_in(app, at(rollcall, 1), "watcher", "d").await;
+    watcher.subscribe(users).await.ok();
+    watcher
+}
+
+/// Sets a custom status, and waits until a watcher is shown it.
+pub async fn say(user: &mut Raw, name: &str, watcher: &mut Raw, custom: &str) {
+    user.set(custom).await.ok();
+    let shown = watcher.expect(name, |status| status.custom == custom).await;
+    assert_eq!(shown.general, General::Online);
 }
 
 /// Starts a cluster.

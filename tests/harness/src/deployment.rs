@@ -10,6 +10,7 @@ use std::{
 use rollcall_testkit::{NatsServer, RedisServer};
 
 use crate::{
+    links::{Link, Links},
     process::Process,
     rollcall::{Addresses, binary},
     wait::eventually,
@@ -82,7 +83,16 @@ impl Part {
         let main = if self.service == "gateway" { "client" } else { "grpc" };
         let section = |address: &str| format!("[{}]\nlisten = \"{address}\"", self.service);
         let config = self.config.replace(&section("127.0.0.1:0"), &section(&self.listens[main]));
-        let starter = Starter { profile: self.profile, variables: &self.variables, folder, engines: None };
+        // All that it needs to know stands in its configuration.
+        let links = Links::default();
+        let starter = Starter {
+            profile: self.profile,
+            variables: &self.variables,
+            settings: &[],
+            links: &links,
+            folder,
+            engines: None,
+        };
         let started = starter.spawn(self.service, &self.program, self.number, &config, &[]);
         let Self { process, listens, .. } = started.listens().await;
         (self.process, self.listens) = (process, listens);
@@ -93,6 +103,8 @@ impl Part {
 pub(crate) struct Starter<'a> {
     pub(crate) profile: &'static str,
     pub(crate) variables: &'a [(&'static str, String)],
+    pub(crate) settings: &'a [(&'static str, String)],
+    pub(crate) links: &'a Links,
     pub(crate) folder: &'a Path,
     pub(crate) engines: Option<&'a Engines>,
 }
@@ -136,15 +148,18 @@ impl Starter<'_> {
         let urls = |service: &str| {
             grpc[service].iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(",")
         };
-        let config = format!(
-            "[gateway]\npresence = \"{}\"\nsubscription = \"{}\"\nnotifier = \"{}\"\n{}\n",
-            urls("presence"),
-            urls("subscription"),
-            urls("notifier"),
-            config.replace("[gateway]", ""),
-        );
+        let config = |number| {
+            let urls = |service, to| self.links.lead(("gateway", number, to), urls(service));
+            format!(
+                "[gateway]\npresence = \"{}\"\nsubscription = \"{}\"\nnotifier = \"{}\"\n{}\n",
+                urls("presence", Link::Presence),
+                urls("subscription", Link::Subscription),
+                urls("notifier", Link::Notifier),
+                config.replace("[gateway]", ""),
+            )
+        };
         let gateways: Vec<Started> =
-            (0..INSTANCES).map(|number| self.service("gateway", number, &config)).collect();
+            (0..INSTANCES).map(|number| self.service("gateway", number, &config(number))).collect();
         let mut clients = Vec::new();
         for started in gateways {
             let part = started.listens().await;
@@ -157,15 +172,17 @@ impl Starter<'_> {
 
     fn service(&self, service: &'static str, number: usize, config: &str) -> Started {
         let engines = self.engines.expect("a cluster is on servers");
-        let bus = engines.nats.url(service);
-        let store = engines.redis.url();
+        let bus = self.links.lead((service, number, Link::Nats), engines.nats.url(service));
         let listen = "listen = \"127.0.0.1:0\"\n";
         let own = match config {
             "" => format!("[{service}]\n{listen}"),
             config => config.replace("[gateway]\n", &format!("[gateway]\n{listen}")),
         };
+        let settings = self.settings.iter().filter(|(of, _)| *of == service);
+        let own = settings.fold(own, |own, (_, line)| own.replace(listen, &format!("{listen}{line}\n")));
         let mut sections = vec![own, format!("[bus]\nurl = \"{bus}\"\n"), format!("[ops]\n{listen}")];
         if matches!(service, "presence" | "subscription") {
+            let store = self.links.lead((service, number, Link::Redis), engines.redis.url());
             sections.push(format!("[store]\nurl = \"{store}\"\npartitions = 16\n"));
         }
         let config = sections.join("\n");

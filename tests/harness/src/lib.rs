@@ -19,9 +19,9 @@
 
 mod app;
 mod deployment;
+mod links;
 mod metrics;
 mod process;
-mod proxy;
 mod raw;
 mod recorder;
 mod rollcall;
@@ -30,13 +30,14 @@ mod wait;
 
 pub use app::{App, Setup};
 pub use deployment::{Deployment, Engines};
+pub use links::Link;
 pub use metrics::{Metrics, ask};
 pub use process::Process;
-pub use proxy::Proxy;
 pub use raw::{Codec, Dial, Raw, reply::Reply};
 pub use recorder::{Heard, Recorder};
-pub use rollcall::{Addresses, Builder, Rollcall};
+pub use rollcall::{Addresses, Builder, Rollcall, url_of};
 pub use tokio_tungstenite::tungstenite;
 pub use wait::{PATIENCE, eventually, within};
 
 pub use rollcall_client::{Client, General, UserStatus};
+pub use rollcall_testkit::{Direction, Fault, Proxy};

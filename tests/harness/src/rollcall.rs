@@ -1,6 +1,7 @@
 //! A `rollcall`, started for one test on free ports: as one process, or as a cluster.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::{self, Command},
@@ -17,11 +18,13 @@ use rollcall_proto::{
     presence::v1::presence_service_client::PresenceServiceClient,
     subscription::v1::subscription_service_client::SubscriptionServiceClient,
 };
+use rollcall_testkit::Proxy;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     app::{App, Setup},
     deployment::{Deployment, Engines, Part, Starter},
+    links::{Link, Links, Place},
     metrics::Metrics,
     process::Process,
     raw::{Dial, Raw},
@@ -48,6 +51,7 @@ pub struct Rollcall {
     parts: Vec<Part>,
     folder: Folder,
     engines: Option<Engines>,
+    links: BTreeMap<Place, Proxy>,
     addresses: Arc<Addresses>,
 }
 
@@ -58,6 +62,8 @@ pub struct Builder {
     config: String,
     deployment: Deployment,
     variables: Vec<(&'static str, String)>,
+    settings: Vec<(&'static str, String)>,
+    links: Vec<Place>,
 }
 
 impl Builder {
@@ -82,6 +88,21 @@ impl Builder {
         self
     }
 
+    /// Adds a line to the section of a service in the configuration of its processes in a cluster, as TOML.
+    #[must_use]
+    pub fn setting(mut self, service: &'static str, line: &str) -> Self {
+        self.settings.push((service, line.to_owned()));
+        self
+    }
+
+    /// Has a link of a process of a cluster lead through a proxy: that of the service of this name with this number
+    /// from 0. See [`Rollcall::link`].
+    #[must_use]
+    pub fn link(mut self, service: &'static str, number: usize, to: Link) -> Self {
+        self.links.push((service, number, to));
+        self
+    }
+
     /// Takes another deployment than the environment says.
     #[must_use]
     pub fn deployment(mut self, deployment: Deployment) -> Self {
@@ -93,9 +114,12 @@ impl Builder {
     pub async fn start(self) -> Rollcall {
         let folder = Folder::new();
         let engines = (self.deployment != Deployment::Embedded).then(Engines::start);
+        let links = Links::new(self.links);
         let starter = Starter {
             profile: self.profile,
             variables: &self.variables,
+            settings: &self.settings,
+            links: &links,
             folder: &folder.0,
             engines: engines.as_ref(),
         };
@@ -103,7 +127,7 @@ impl Builder {
             Deployment::Embedded | Deployment::Node => starter.node(&self.config).await,
             Deployment::Cluster => starter.cluster(&self.config).await,
         };
-        Rollcall { parts, folder, engines, addresses: Arc::new(addresses) }
+        Rollcall { parts, folder, engines, links: links.into_proxies(), addresses: Arc::new(addresses) }
     }
 }
 
@@ -120,6 +144,8 @@ impl Rollcall {
             config: String::new(),
             deployment: Deployment::from_environment(),
             variables: Vec::new(),
+            settings: Vec::new(),
+            links: Vec::new(),
         }
     }
 
@@ -147,6 +173,12 @@ impl Rollcall {
     fn part(&mut self, service: &str, number: usize) -> &mut Part {
         let mut of_service = self.parts.iter_mut().filter(|part| part.service == service);
         of_service.nth(number).unwrap_or_else(|| panic!("there is no {service} {number}"))
+    }
+
+    /// Returns the proxy on a link for which one was asked when it was started.
+    pub fn link(&self, service: &'static str, number: usize, to: Link) -> &Proxy {
+        let proxy = self.links.get(&(service, number, to));
+        proxy.unwrap_or_else(|| panic!("there is no proxy between {service} {number} and {to:?}"))
     }
 
     /// Returns the servers of a deployment that has some.
@@ -230,8 +262,13 @@ impl Addresses {
 
     /// Returns the address of the WebSocket of the next gateway.
     pub fn url(&self) -> String {
-        format!("ws://{}/v1/connect", self.client())
+        url_of(self.client())
     }
+}
+
+/// Returns the URL of the WebSocket at an address, given as `host:port`: of a gateway, or of a proxy before one.
+pub fn url_of(address: &str) -> String {
+    format!("ws://{address}/v1/connect")
 }
 
 /// Makes a channel to a gRPC address, which connects at its first call.

@@ -92,6 +92,44 @@ pub async fn a_removed_timer_stays_removed_under_touches(store: Tested) {
     }
 }
 
+// FAULT 4
+pub async fn a_touch_and_an_end_that_is_guarded_against_it_never_both_win(store: Tested) {
+    let user = given::user("a");
+    let partition = store.partition_of(key("a"));
+    let mut version = None;
+    for round in 0..50 {
+        let armed = Commit { expected: version, ..arm(user, &[timer(user, round, 10)]) };
+        let armed = store.committed(armed).await.record;
+        let end = Commit {
+            timers: vec![TimerChange::Remove(timer(user, round, 0).id)],
+            guards: vec![timer(user, round, 10)],
+            ..put(key("a"), Some(armed), "ended")
+        };
+
+        // In the one call after the other, in the next the other way round.
+        let touches = [timer(user, round, 20)];
+        let touch = async { store.touch(partition, &touches).await.expect("the store touches") };
+        let (missing, outcome) = if round % 2 == 0 {
+            tokio::join!(touch, store.outcome(end))
+        } else {
+            let (outcome, missing) = tokio::join!(store.outcome(end), touch);
+            (missing, outcome)
+        };
+
+        let left = store.timers(partition, BOOT).await;
+        if let Outcome::Committed(committed) = outcome {
+            assert_eq!((missing, left), (vec![timer(user, round, 0).id], vec![]), "it was over");
+            version = Some(committed.record);
+        } else {
+            assert_eq!(outcome, Outcome::Guarded);
+            assert_eq!((missing, left), (vec![], touches.to_vec()), "it lives on");
+            let timers = vec![TimerChange::Remove(timer(user, round, 0).id)];
+            version =
+                Some(store.committed(Commit { timers, ..put(key("a"), Some(armed), "next") }).await.record);
+        }
+    }
+}
+
 /// Lets callers commit the record `a` at the same expected version; returns the version that won.
 async fn race(store: &Tested, expected: Option<RecordVersion>) -> RecordVersion {
     let mut callers = JoinSet::new();

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use rollcall_proto::gateway::v1::{AssertedSession, HeardSession, ReportRequest, ReportResponse, SessionRef};
 use rollcall_runtime::{clock::Monotonic, rng};
 
-use super::{Hub, Session, SessionSlot, State, UserKey};
+use super::{Hub, Session, SessionHandle, SessionSlot, State, UserKey};
 use crate::boot::Boot;
 
 /// The greatest number of heard sessions in one report.
@@ -69,6 +69,16 @@ fn assertion(session: &Session, age_ms: u64, former_boot: u64) -> AssertedSessio
 }
 
 impl Hub {
+    /// Notes that a client was heard, and has presence told at once if it would let the session expire in less than
+    /// `left`: what it knows of is the time before, and the next report at the usual pace may come too late.
+    pub(crate) fn heard(&self, handle: &SessionHandle, left: Duration, now: Monotonic) {
+        let is_urgent = handle.last_heard().plus(self.expiry).since(now) < left;
+        handle.heard(now);
+        if is_urgent {
+            self.to_report.notify_one();
+        }
+    }
+
     /// Makes the next report of a boot. A session is in it if it is to be held again, if it is doubted, or if it was
     /// heard since presence was told, and presence was told at least `every` ago or would let it expire in less than
     /// `left`.

@@ -3,6 +3,7 @@
 mod resync;
 
 use axum::extract::ws::Message;
+use futures_util::FutureExt as _;
 use rollcall_domain::{
     app::{Edition, Limits},
     id::UserId,
@@ -300,6 +301,24 @@ fn a_heard_session_is_reported_once_in_its_interval_and_with_its_age() {
     assert_eq!(heard(250), [0; 0], "not heard since");
     handle.heard(seconds(260));
     assert_eq!(heard(261), [1_000]);
+}
+
+// FAULT 2
+#[test]
+fn a_client_that_was_silent_for_so_long_that_it_soon_expires_is_reported_at_once() {
+    let hub = hub();
+    let handle = login(&hub, "a");
+    let told_at_once = |now| {
+        hub.heard(&handle, LEFT, seconds(now));
+        hub.to_report.notified().now_or_never().is_some()
+    };
+    assert!(!told_at_once(50));
+    assert!(!told_at_once(330), "120 s are left");
+    assert!(told_at_once(611), "119 s are left");
+    assert!(!told_at_once(612));
+    assert!(told_at_once(1_011));
+    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1_011));
+    assert_eq!(report.request.heard.len(), 1);
 }
 
 #[test]

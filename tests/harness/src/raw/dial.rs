@@ -10,7 +10,7 @@ use tokio_tungstenite::{
 };
 
 use super::{Codec, Raw};
-use crate::wait::within;
+use crate::{rollcall::url_of, wait::within};
 
 /// A connection that is not open yet.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Dial {
         let stream = within("a TCP connection", socket.connect(address)).await?;
         stream.set_nodelay(true)?;
 
-        let mut request = format!("ws://{}/v1/connect", self.address).into_client_request()?;
+        let mut request = url_of(&self.address).into_client_request()?;
         for (name, value) in [("sec-websocket-protocol", &self.subprotocol), ("origin", &self.origin)] {
             if let Some(value) = value {
                 request.headers_mut().insert(name, HeaderValue::from_str(value).expect("a header value"));

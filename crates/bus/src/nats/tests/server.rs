@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::jetstream;
 use futures_util::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
-use rollcall_testkit::NatsServer;
+use rollcall_testkit::{Direction, Fault, NatsServer, Proxy};
 
 use super::given::{
     PATIENCE, Served, connect, connect_as, ended, eventually, hasty, impatient, operator, options, watchful,
@@ -32,6 +32,36 @@ async fn listener(bus: &impl Bus) -> Subscription {
 /// Publishes until it is acknowledged.
 async fn tell(bus: &impl Bus, text: &str) {
     eventually("the bus publishes", async || bus.publish(status(1, text)).await.is_ok()).await;
+}
+
+/// Waits until a change that is published is heard.
+async fn hears_again(bus: &impl Bus) {
+    // The machine may be silent for as long as a server that is given up, and the subscription end once more.
+    eventually("a change is heard", async || {
+        let mut after = listener(bus).await;
+        tell(bus, "again").await;
+        while let Some(message) = within(after.messages.recv()).await {
+            // What was sent before may be heard now: the server had it all the time.
+            if message == status(1, "again") {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+}
+
+/// Makes a bus on a server that is reached through a proxy.
+async fn behind_a_proxy(options: Options) -> (NatsBus, Proxy, NatsServer) {
+    let server = NatsServer::start();
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", server.port()));
+    let mut bus = None;
+    eventually("the bus is opened", async || {
+        bus = NatsBus::connect(&proxy.through(&server.url("node")), options.clone()).await.ok();
+        bus.is_some()
+    })
+    .await;
+    (bus.expect("it was waited for"), proxy, server)
 }
 
 #[tokio::test]
@@ -107,19 +137,43 @@ async fn a_silent_server_is_given_up_and_found_again() {
     ended(&mut before).await;
     bus.server.resume();
 
-    // The machine may be silent for so long too, and the subscription end once more.
-    eventually("a change is heard", async || {
-        let mut after = listener(&bus).await;
-        tell(&bus, "again").await;
-        while let Some(message) = within(after.messages.recv()).await {
-            // What was sent before may be heard now: the server had it all the time.
-            if message == status(1, "again") {
-                return true;
-            }
-        }
-        false
-    })
-    .await;
+    hears_again(&*bus).await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_peer_is_gone_without_a_word_ends_its_subscriptions_and_another_hears_again() {
+    let (bus, proxy, _server) = behind_a_proxy(watchful("node")).await;
+    let mut before = listener(&bus).await;
+
+    proxy.vanish();
+    let published = within(bus.publish(status(1, "into the void"))).await;
+    assert!(matches!(published, Err(Error::Unavailable(_) | Error::Timeout { .. })), "{published:?}");
+    ended(&mut before).await;
+
+    hears_again(&bus).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_only_speaks_is_given_up_too() {
+    let (bus, proxy, _server) = behind_a_proxy(watchful("node")).await;
+    let mut before = listener(&bus).await;
+
+    proxy.set(Direction::Down, Fault::Drop);
+    ended(&mut before).await;
+    proxy.set(Direction::Down, Fault::Nothing);
+
+    hears_again(&bus).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_ends_its_subscriptions_and_another_hears_again() {
+    let (bus, proxy, _server) = behind_a_proxy(hasty("node")).await;
+    for _ in 0..3 {
+        let mut before = listener(&bus).await;
+        proxy.reset();
+        ended(&mut before).await;
+        hears_again(&bus).await;
+    }
 }
 
 #[tokio::test]

@@ -1,19 +1,8 @@
 //! What happens to a server while the store is open.
 
-use std::{
-    net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use rollcall_testkit::RedisServer;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
+use rollcall_testkit::{Direction, Fault, Proxy, RedisServer};
 
 use super::given::{Served, options};
 use crate::{
@@ -93,21 +82,49 @@ async fn a_silent_server_is_given_up_and_found_again() {
 
 #[tokio::test]
 async fn a_connection_whose_peer_is_gone_without_a_word_is_given_up() {
-    let server = RedisServer::start();
-    let proxy = Proxy::start(server.port()).await;
-    let url = server.url().replace(&server.port().to_string(), &proxy.port.to_string());
-    let store = RedisStore::connect(&url, impatient()).await.unwrap();
+    let (store, proxy, _server) = behind_a_proxy(impatient()).await;
     eventually("the store answers", async || store.now().await.is_ok()).await;
-    let accepted = proxy.accepted.load(Ordering::SeqCst);
+    let connections = proxy.connections();
 
-    proxy.swallow();
+    proxy.vanish();
     for _ in 0..impatient().timeouts_before_rebuild {
-        assert_eq!(proxy.accepted.load(Ordering::SeqCst), accepted, "one late reply is no reason to dial");
+        assert_eq!(proxy.connections(), connections, "one late reply is no reason to dial");
         store.now().await.unwrap_err();
     }
 
     eventually("another connection is made", async || store.now().await.is_ok()).await;
-    assert!(proxy.accepted.load(Ordering::SeqCst) > accepted);
+    assert!(proxy.connections() > connections);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_is_built_anew() {
+    let (store, proxy, _server) = behind_a_proxy(hasty()).await;
+    for count in 1..4 {
+        proxy.reset();
+        eventually("the store answers", async || store.now().await.is_ok()).await;
+        eventually("another connection is made", async || {
+            // A call may have been answered before the reset was seen.
+            store.now().await.is_ok() && proxy.connections() > count
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_lets_everybody_in_and_answers_nobody_is_found_again() {
+    let (store, proxy, _server) = behind_a_proxy(impatient()).await;
+    let connections = proxy.connections();
+
+    proxy.set(Direction::Down, Fault::Drop);
+    eventually("it is dialed in vain", async || {
+        let reply = tokio::time::timeout(PATIENCE, store.now()).await.expect("every wait is bounded");
+        assert!(matches!(reply, Err(Error::Unavailable(_))), "{reply:?}");
+        proxy.connections() > connections
+    })
+    .await;
+    proxy.set(Direction::Down, Fault::Nothing);
+
+    eventually("the store answers", async || store.now().await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -224,45 +241,12 @@ async fn a_deadline_without_end_is_far_away() {
     committed(&store, passed).await;
 }
 
-/// Forwards connections to a port, until it is told to swallow what those say that it has.
-struct Proxy {
-    port: u16,
-    accepted: Arc<AtomicUsize>,
-    swallowed: Arc<AtomicUsize>,
-}
-
-impl Proxy {
-    async fn start(to: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (accepted, swallowed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let proxy = Self { port, accepted: Arc::clone(&accepted), swallowed: Arc::clone(&swallowed) };
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let number = accepted.fetch_add(1, Ordering::SeqCst);
-                let swallowed = Arc::clone(&swallowed);
-                tokio::spawn(async move {
-                    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
-                    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-                        (client.split(), server.split());
-                    let up = async {
-                        let mut bytes = [0; 4096];
-                        while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
-                            if number >= swallowed.load(Ordering::SeqCst) {
-                                to_server.write_all(&bytes[..length]).await.unwrap();
-                            }
-                        }
-                    };
-                    let _ = tokio::join!(up, tokio::io::copy(&mut from_server, &mut to_client));
-                });
-            }
-        });
-        proxy
-    }
-
-    fn swallow(&self) {
-        self.swallowed.store(self.accepted.load(Ordering::SeqCst), Ordering::SeqCst);
-    }
+/// Makes a store on a server that is reached through a proxy.
+async fn behind_a_proxy(options: Options) -> (RedisStore, Proxy, RedisServer) {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", server.port()));
+    let store = RedisStore::connect(&proxy.through(&server.url()), options).await.unwrap();
+    (store, proxy, server)
 }
 
 async fn committed(store: &Served, commit: Commit) -> Committed {
