@@ -10,11 +10,13 @@ use std::{
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use rollcall_bus::Bus;
+use rollcall_proto::role::Role;
 use rollcall_runtime::{
     config,
     ops::{self, Ops},
     shutdown::{self, CancellationToken},
     telemetry,
+    tls::Tls,
 };
 use tracing::info;
 
@@ -22,14 +24,15 @@ use crate::{
     Args, BoxError, Error, addresses,
     args::CONFIGURATION_HELP,
     config::{Config, Section},
-    engines::{Role, StoreSection},
+    engines::{Role as BusRole, StoreSection},
     error::exit,
 };
 
 /// A service as a process of its own: what it says of itself. The rest is the same for all.
 pub trait Process: Sized {
-    /// The name of the service: of its section in the configuration, and of its user of the bus.
-    const NAME: &'static str;
+    /// What it is to the others. The name of the role is that of its section in the configuration and of its user of the
+    /// bus too.
+    const ROLE: Role;
     /// The name of the binary.
     const BINARY: &'static str;
     /// What it is, in a line for `--help`.
@@ -59,6 +62,8 @@ pub struct Provided<'a, P: Process> {
     pub store: <P::Store as StoreSection>::Opened,
     /// The bus.
     pub bus: Arc<dyn Bus>,
+    /// How it makes and takes connections.
+    pub tls: Tls,
     /// What it tells its operator goes here.
     pub ops: &'a Ops,
 }
@@ -98,9 +103,10 @@ async fn serve<P: Process>(args: &Args, config: Config<P>, ops: Ops) -> Result<(
         addresses::remove_stale(path)?;
     }
     let failed = |source| Error::Service { service: P::BINARY, source };
+    let tls = Tls::load(&config.tls, P::ROLE).map_err(Error::Config)?;
     // Before the engines: a process that waits for them lives.
     let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())?;
-    let Some(opened) = shutdown.run_until_cancelled(open(&config, &ops)).await else { return Ok(()) };
+    let Some(opened) = shutdown.run_until_cancelled(open(&config, tls, &ops)).await else { return Ok(()) };
     let process = P::bind(config.service, opened.map_err(failed)?).map_err(failed)?;
     let mut addresses = process.addresses();
     addresses.insert("ops", server.local_addr());
@@ -113,11 +119,15 @@ async fn serve<P: Process>(args: &Args, config: Config<P>, ops: Ops) -> Result<(
     process.run(shutdown).await.map_err(failed)
 }
 
-async fn open<'a, P: Process>(config: &Config<P>, ops: &'a Ops) -> Result<Provided<'a, P>, BoxError> {
-    let role = Role { name: P::NAME, publishes: P::PUBLISHES };
+async fn open<'a, P: Process>(
+    config: &Config<P>,
+    tls: Tls,
+    ops: &'a Ops,
+) -> Result<Provided<'a, P>, BoxError> {
+    let role = BusRole { name: P::ROLE.name(), publishes: P::PUBLISHES };
     let store = config.store.open(&ops.metrics).await?;
     let bus = config.bus.open(role, &ops.metrics).await?;
-    Ok(Provided { store, bus, ops })
+    Ok(Provided { store, bus, tls, ops })
 }
 
 /// Writes to standard output.

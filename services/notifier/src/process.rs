@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use rollcall_process::{BoxError, Process, Provided, Section, engines::NoStore};
+use rollcall_proto::role::Role;
 use rollcall_runtime::{Clock, config::Profile, shutdown::CancellationToken};
 
 use crate::{Config, Service};
@@ -11,10 +12,14 @@ impl Section for Config {
     fn profile(profile: Profile) -> Self {
         Self::profile(profile)
     }
+
+    fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen)]
+    }
 }
 
 impl Process for Service {
-    const NAME: &'static str = "notifier";
+    const ROLE: Role = Role::Notifier;
     const BINARY: &'static str = "rollcall-notifier";
     const ABOUT: &'static str =
         "Notifier of Rollcall: brings changes to the gateways that have interest in them";
@@ -24,7 +29,7 @@ impl Process for Service {
     type Store = NoStore;
 
     fn bind(config: Config, provided: Provided<'_, Self>) -> Result<Self, BoxError> {
-        Ok(Self::bind(&config, provided.bus, Clock::new(), provided.ops)?)
+        Ok(Self::bind(&config, provided.bus, Clock::new(), provided.ops)?.secured(provided.tls))
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

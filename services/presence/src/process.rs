@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use rollcall_process::{BoxError, Process, Provided, Section, engines::StoreConfig};
+use rollcall_proto::role::Role;
 use rollcall_runtime::{Clock, config::Profile, shutdown::CancellationToken};
 
 use crate::{Config, Service};
@@ -11,10 +12,14 @@ impl Section for Config {
     fn profile(profile: Profile) -> Self {
         Self::profile(profile)
     }
+
+    fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen)]
+    }
 }
 
 impl Process for Service {
-    const NAME: &'static str = "presence";
+    const ROLE: Role = Role::Presence;
     const BINARY: &'static str = "rollcall-presence";
     const ABOUT: &'static str = "Presence of Rollcall: sessions, statuses, expiry, tokens, apps";
     const OPS_PORT: u16 = 9701;
@@ -23,7 +28,8 @@ impl Process for Service {
     type Store = StoreConfig;
 
     fn bind(config: Config, provided: Provided<'_, Self>) -> Result<Self, BoxError> {
-        Ok(Self::bind(&config, provided.store, provided.bus, Clock::new(), provided.ops)?)
+        Ok(Self::bind(&config, provided.store, provided.bus, Clock::new(), provided.ops)?
+            .secured(provided.tls))
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

@@ -32,7 +32,10 @@ pub const LAYERS: &[Layer] = &[
     layer("rollcall-records", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-store"]),
     layer("rollcall-runtime", &["rollcall-domain", "rollcall-proto"]),
     // What binaries share: it alone chooses engines.
-    layer("rollcall-process", &["rollcall-bus", "rollcall-domain", "rollcall-runtime", "rollcall-store"]),
+    layer(
+        "rollcall-process",
+        &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-runtime", "rollcall-store"],
+    ),
     // The outside: what others link or run.
     layer("rollcall-client", &["rollcall-domain", "rollcall-proto"]),
     layer("rollcall-cli", &["rollcall-client", "rollcall-domain", "rollcall-proto"]),

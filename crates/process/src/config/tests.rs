@@ -7,6 +7,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use rollcall_proto::role::Role;
 use rollcall_runtime::{
     config::{Flags, load, to_toml},
     shutdown::CancellationToken,
@@ -22,11 +23,21 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct Kettle {
     litres: u8,
+    listen: SocketAddr,
+    presence: String,
 }
 
 impl Section for Kettle {
     fn profile(_: Profile) -> Self {
-        Self { litres: 1 }
+        Self { litres: 1, listen: ([127, 0, 0, 1], 1).into(), presence: "http://127.0.0.1:2".to_owned() }
+    }
+
+    fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen)]
+    }
+
+    fn urls(&self) -> Vec<(&'static str, &str)> {
+        vec![("presence", &self.presence)]
     }
 }
 
@@ -39,7 +50,7 @@ impl Validate for Kettle {
 struct Service<S>(PhantomData<S>);
 
 impl<S: StoreSection> Process for Service<S> {
-    const NAME: &'static str = "kettle";
+    const ROLE: Role = Role::Backend;
     const BINARY: &'static str = "rollcall-kettle";
     const ABOUT: &'static str = "Boils";
     const OPS_PORT: u16 = 9799;
@@ -86,15 +97,15 @@ fn the_sections_are_the_services_own_and_those_that_all_have() {
         toml.lines().filter(|line| line.starts_with('[')).map(str::to_owned).collect()
     };
     let with = sections(to_toml(&defaults::<StoreConfig>()).unwrap());
-    assert_eq!(with, ["[kettle]", "[store]", "[bus]", "[ops]", "[log]"]);
+    assert_eq!(with, ["[backend]", "[store]", "[bus]", "[tls]", "[ops]", "[log]"]);
     let without = sections(to_toml(&defaults::<NoStore>()).unwrap());
-    assert_eq!(without, ["[kettle]", "[bus]", "[ops]", "[log]"]);
+    assert_eq!(without, ["[backend]", "[bus]", "[tls]", "[ops]", "[log]"]);
 }
 
 #[test]
 fn what_is_not_named_stands_at_its_default() {
     let config = loaded::<StoreConfig>(
-        "[kettle]
+        "[backend]
 litres = 2",
     )
     .unwrap();
@@ -107,7 +118,7 @@ litres = 2",
 fn an_unknown_section_or_key_is_refused_as_is_a_store_of_a_service_that_has_none() {
     for (said, key) in [
         (refused::<StoreConfig>("[teapot]\na = 1"), "teapot: unknown field"),
-        (refused::<StoreConfig>("[kettle]\ncups = 10"), "kettle.cups: unknown field"),
+        (refused::<StoreConfig>("[backend]\ncups = 10"), "backend.cups: unknown field"),
         (refused::<NoStore>("[store]\nurl = \"memory\""), "store: unknown field"),
     ] {
         assert!(said.contains(key), "{said}");
@@ -116,8 +127,25 @@ fn an_unknown_section_or_key_is_refused_as_is_a_store_of_a_service_that_has_none
 
 #[test]
 fn faults_of_all_sections_are_told_at_once() {
-    let said = refused::<StoreConfig>("[kettle]\nlitres = 0\n[store]\nurl = \"no\"\n[bus]\nreplicas = 2");
-    for part in ["kettle.litres: 0, expected", "store.url: no, expected", "bus.replicas: 2, expected"] {
+    let said = refused::<StoreConfig>("[backend]\nlitres = 0\n[store]\nurl = \"no\"\n[bus]\nreplicas = 2");
+    for part in ["backend.litres: 0, expected", "store.url: no, expected", "bus.replicas: 2, expected"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
+}
+
+// ATTACK X15
+#[test]
+fn what_other_machines_reach_in_clear_text_is_refused_unless_told_to_be() {
+    let open = "[backend]\nlisten = \"0.0.0.0:1\"\npresence = \"http://presence:2\"\n";
+    let said = refused::<NoStore>(open);
+    for key in
+        ["backend.listen: 0.0.0.0:1 is open", "backend.presence: http://presence:2 is on another machine"]
+    {
+        assert!(said.contains(key), "{key} is not in {said}");
+    }
+    assert!(loaded::<NoStore>(&format!("{open}[tls]\noff = true")).is_ok());
+    let files = "[tls]\nca = \"a\"\ncertificate = \"b\"\nkey = \"c\"";
+    let said = refused::<NoStore>(&format!("{open}{files}"));
+    assert!(said.contains("backend.presence: http://presence:2, expected https:// with tls"), "{said}");
+    assert!(loaded::<NoStore>(&format!("{}{files}", open.replace("http:", "https:"))).is_ok());
 }
