@@ -93,7 +93,10 @@ pub const OWNED: &[Owned] = &[
     Owned { dependency: "opentelemetry_sdk", owners: &["rollcall-runtime"] },
     Owned { dependency: "prometheus-client", owners: &["rollcall-runtime"] },
     Owned { dependency: "redis", owners: &["rollcall-store"] },
+    // The one set-up of TLS between our processes.
+    Owned { dependency: "tokio-rustls", owners: &["rollcall-runtime"] },
     Owned { dependency: "tracing-opentelemetry", owners: &["rollcall-runtime"] },
+    Owned { dependency: "x509-parser", owners: &["rollcall-cli"] },
 ];
 
 /// The outside packages that the domain may use: none that waits, does IO or knows a clock.
