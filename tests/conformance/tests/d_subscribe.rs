@@ -112,16 +112,17 @@ async fn a_lowered_limit_applies_at_the_next_subscribe() {
     alice.subscribe(&["a", "b", "c", "d", "e"]).await.ok();
 
     app.set(Setup { limits: Limits { subscriptions: 3, ..Limits::default() }, ..Setup::default() }).await;
-    // Another user's list shows when the service has heard of it.
-    let (mut service, app_id) = (rollcall.subscription(), app.id);
-    eventually("the limit to hold", async || {
-        let target_ids = ids("p", 5);
-        let probe = SubscribeRequest { app_id, user_id: "probe".to_owned(), target_ids, not_after: 0 };
-        service.subscribe(probe).await.unwrap();
-        let list = ListSubscriptionsRequest { app_id, user_id: "probe".to_owned() };
-        service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
-    })
-    .await;
+    // Another user's list shows when an instance of the service has heard of it.
+    for mut service in rollcall.subscriptions() {
+        eventually("the limit to hold", async || {
+            let (app_id, target_ids) = (app.id, ids("p", 5));
+            let probe = SubscribeRequest { app_id, user_id: "probe".to_owned(), target_ids, not_after: 0 };
+            service.subscribe(probe).await.unwrap();
+            let list = ListSubscriptionsRequest { app_id, user_id: "probe".to_owned() };
+            service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
+        })
+        .await;
+    }
 
     assert_eq!(alice.subscriptions().await, ["a", "b", "c", "d", "e"]);
     assert_eq!(alice.subscribe(&["f"]).await.ok().evicted(), ["a", "b", "c"]);

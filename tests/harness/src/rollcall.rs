@@ -220,6 +220,17 @@ impl Rollcall {
         SubscriptionServiceClient::new(self.addresses.channel(Role::Subscription, Role::Backend))
     }
 
+    /// Makes a client of each instance of the subscription service: each hears by itself how apps are set.
+    pub fn subscriptions(&self) -> Vec<SubscriptionServiceClient<Channel>> {
+        let Some(certs) = &self.addresses.certs else { return vec![self.subscription()] };
+        let instances = self.grpc().filter(|(service, _)| *service == Role::Subscription.name());
+        let backend = Some((certs, Role::Backend));
+        instances
+            .map(|(_, address)| certs.channel(Role::Subscription, address, backend))
+            .map(SubscriptionServiceClient::new)
+            .collect()
+    }
+
     /// Makes a client of the notifier service, as a gateway.
     pub fn notifier(&self) -> NotifierServiceClient<Channel> {
         NotifierServiceClient::new(self.addresses.channel(Role::Notifier, Role::Gateway))
