@@ -26,6 +26,8 @@ ENGINES = STAGES[0]
 # Users of the bus, as deploy/nats/users.conf names them, and the one of the store.
 BUS_USERS = ["gateway", "presence", "subscription", "notifier", "node"]
 STORE_USER = "rollcall"
+# Where the certificates lie by which the processes know each other, in the folder of the cluster.
+CERTS = "secrets/certs"
 # The demo's app, and for how long its users' tokens are good.
 APP = 1_400_000_001
 TOKEN_TTL = "24h"

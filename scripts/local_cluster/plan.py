@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from .common import (
-    BUS_USERS, ENGINES, HOST, LOG_LINES, OFFSETS, ROOT, STAGES, STORE_USER, ours, quoted, shown, Unexpected,
+    BUS_USERS, CERTS, ENGINES, HOST, LOG_LINES, OFFSETS, ROOT, STAGES, START_LIMIT, STORE_USER, environment, ours, quoted,
+    shown, Unexpected,
 )
 
 
@@ -115,6 +116,10 @@ class Folder:
             self.write(f"secrets/{name}", "p" + secrets.token_hex(24))
         return path.read_text()
 
+    def certificate(self, role):
+        """Returns the files by which a role is known: of the authority, its certificate, and its key."""
+        return [self / CERTS / name for name in ["ca.pem", f"{role}.pem", f"{role}.key"]]
+
     def parts(self):
         """Returns the processes that were started and not stopped, front last."""
         order = [service for stage in STAGES for service in stage]
@@ -176,7 +181,7 @@ class Plan:
 
     def urls(self, service):
         """Returns the URLs of a service's processes, as the gateways are told them."""
-        return ",".join(f"http://{self.address(service, number)}" for number in self.numbers(service))
+        return ",".join(f"https://{self.address(service, number)}" for number in self.numbers(service))
 
     def check_ports(self):
         """Looks whether all ports are free, and tells of all that are not."""
@@ -193,6 +198,14 @@ class Plan:
             f"Stop who listens there (`{look}` shows who), or take other ports, as by",
             f"  {ours(self.folder, 'start', '--port-base', str(self.base + 100))}",
         ]))
+
+    def certify(self):
+        """Makes new certificates for all roles, of the authority that is there, or of a new one."""
+        command = [str(self.binaries / "rollcallctl"), "certs", str(self.folder / CERTS), "--force"]
+        ended = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                               timeout=START_LIMIT)
+        if ended.returncode != 0:
+            raise Unexpected(f"certificates could not be made: {ended.stderr.strip()}")
 
     def launch(self, service, number):
         """Returns the process to be started, and the variables that it needs; writes its configuration."""
@@ -243,6 +256,7 @@ class Plan:
             keys[service] |= {behind: self.urls(behind) for behind in ["presence", "subscription", "notifier"]}
         if service in ["presence", "subscription"]:
             keys["store"] = {"url": f"redis://{STORE_USER}:{folder.secret('store')}@{self.address('redis')}"}
+        keys["tls"] = dict(zip(["ca", "certificate", "key"], folder.certificate(service)))
         keys["ops"] = {"listen": self.address(f"{service}-ops", number)}
         folder.secret(service)
         keys["bus"] = {

@@ -8,7 +8,7 @@ import sys
 import time
 
 from .common import (
-    APP, DOWN, ENGINES, KILL_LIMIT, NOT_RUNNING, POLL, REFRESH, STAGES, START_LIMIT, STOP_LIMIT, TOKEN_TTL, UP,
+    APP, CERTS, DOWN, ENGINES, KILL_LIMIT, NOT_RUNNING, POLL, REFRESH, STAGES, START_LIMIT, STOP_LIMIT, TOKEN_TTL, UP,
     environment, Interrupt, Interrupted, ours, say, shown, Stopwatch, told, Unexpected,
 )
 from .plan import birth_of, engine, Folder, Plan
@@ -83,7 +83,7 @@ class Demo:
     def __init__(self, folder, binaries, parts):
         self.folder = folder
         self.control = binaries / "rollcallctl"
-        self.admin = next(f"http://{part.address}" for part in parts if part.service == "presence")
+        self.admin = next(f"https://{part.address}" for part in parts if part.service == "presence")
         gateways = [part for part in parts if part.service == "gateway"]
         self.gateways = [gateways[0], gateways[-1] if len(gateways) < 2 else gateways[1]]
 
@@ -97,9 +97,16 @@ class Demo:
             raise Unexpected(f"expected `{' '.join(command)}` to end within {START_LIMIT:.0f} s") from None
         return ended.returncode, ended.stdout, ended.stderr.strip()
 
+    def operator(self):
+        """Returns the options by which an operator reaches the app."""
+        options = ["--app-id", str(APP), "--admin", self.admin]
+        for flag, path in zip(["--ca", "--cert", "--cert-key"], self.folder.certificate("operator")):
+            options += [flag, shown(path)]
+        return options
+
     def app_key(self):
         """Returns the token key of the app, which is created if it is not there."""
-        app, path = ["--app-id", str(APP), "--admin", self.admin], self.folder / "secrets/app-key"
+        app, path = self.operator(), self.folder / "secrets/app-key"
         if path.exists() and self.run("app", "show", *app)[0] == 0:
             return path.read_text()
         create = ["app", "create", "--edition", "premium", "--status", "on", "--output", "json", *app]
@@ -126,6 +133,7 @@ class Demo:
         first, second = self.gateways
         say(f"""
   app   {APP} (PREMIUM, status on), token key in {shown(self.folder / 'secrets/app-key')}
+  certs by which the processes know each other in {shown(self.folder / CERTS)}
   logs  `tail -F {shlex.quote(shown(self.folder / 'logs'))}/*.log` follows them
 
 To see a change arrive, open two more terminals in this folder.
@@ -138,6 +146,10 @@ The second sets alice's custom status, as alice, on {second.name}:
 {self.command(key, 'alice', second, 'status', 'set', 'listening to music')}
 
 End that one with Ctrl-C, and alice leaves.
+
+An operator shows who it is by a certificate:
+
+{" ".join(shlex.quote(word) for word in [shown(self.control), "app", "show", *self.operator()])}
 """)
 
 
@@ -202,6 +214,7 @@ def start(options):
         folder.tidy()
         plan = Plan(folder, options)
         plan.check_ports()
+        plan.certify()
         starter = Starter(folder, plan, interrupt)
         try:
             starter.start()

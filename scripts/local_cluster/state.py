@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 
 from .common import ANSWER_LIMIT, DOWN, HOST, SILENT, STORE_USER, UP, say, shown
@@ -9,13 +10,21 @@ from .common import ANSWER_LIMIT, DOWN, HOST, SILENT, STORE_USER, UP, say, shown
 
 def answers(part, folder):
     """Asks a process whether it serves, in its own protocol."""
-    ask = {"redis": redis_answers, "nats": nats_answers, "gateway": gateway_answers}.get(part.service, grpc_answers)
+    asks = {"redis": redis_answers, "nats": nats_answers, "gateway": gateway_answers}
     try:
         with socket.create_connection((HOST, part.port), timeout=ANSWER_LIMIT) as connection:
-            with connection.makefile("rwb") as stream:
-                return ask(stream, folder)
+            if part.service in asks:
+                return asked(asks[part.service], connection, folder)
+            with secured(connection, part, folder) as secure:
+                return asked(grpc_answers, secure, folder)
     except OSError:
         return False
+
+
+def asked(ask, connection, folder):
+    """Asks over a connection."""
+    with connection.makefile("rwb") as stream:
+        return ask(stream, folder)
 
 
 def redis_answers(stream, folder):
@@ -39,6 +48,15 @@ def gateway_answers(stream, _):
     stream.write(f"GET /readyz HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
     stream.flush()
     return stream.readline().startswith(b"HTTP/1.1 200")
+
+
+def secured(connection, part, folder):
+    """Speaks TLS as an operator, with who is what it should be by its certificate."""
+    authority, certificate, key = folder.certificate("operator")
+    context = ssl.create_default_context(cafile=authority)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["h2"])
+    return context.wrap_socket(connection, server_hostname=f"{part.service}.rollcall.internal")
 
 
 def grpc_answers(stream, _):

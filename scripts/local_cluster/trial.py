@@ -55,6 +55,15 @@ class Trial:
         expect(len(found) == 1, f"one command to paste for {user}", output)
         return found[0]
 
+    def operates(self, output):
+        """Lets an operator see the app, by the command that was printed and not without its certificate."""
+        found = [line for line in output.splitlines() if " app show " in line]
+        expect(len(found) == 1, "one command to paste for an operator", output)
+        expect(self.paste(found[0], stdout=subprocess.DEVNULL).wait(TEST_LIMIT) == 0, "it to end with 0", output)
+        bare = found[0].split(" --ca ")[0].replace("https://", "http://")
+        code = self.paste(bare, stdout=subprocess.DEVNULL).wait(TEST_LIMIT)
+        expect(code == 3, "an operator without a certificate to reach nobody", code)
+
     def paste(self, command, **options):
         """Runs a command as a shell does."""
         with open(self.folder / "logs/rollcallctl.log", "ab") as log:
@@ -112,6 +121,9 @@ class Trial:
 
         self.change_arrives(output)
         clock.say("the pasted commands show a change arriving from one gateway at another")
+
+        self.operates(output)
+        clock.say("an operator is served with a certificate, and not without")
 
         self.states({})
         before = self.folder.parts()

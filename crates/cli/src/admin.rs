@@ -1,14 +1,17 @@
 //! The admin service, as operators' commands use it, and how an app is shown.
 
+use std::{fs, path::Path};
+
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
     common::v1::{AppSettings, Edition as WireEdition, Limits},
     refusal,
+    role::Role,
 };
 use serde::Serialize;
 use tonic::{
     Request, Response, Status,
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use crate::{
@@ -23,9 +26,39 @@ pub(crate) async fn connect(options: &AdminOptions) -> Result<AdminServiceClient
         address: options.admin.clone(),
         reason: root_cause(&error),
     };
-    let endpoint = Endpoint::from_shared(options.admin.clone()).map_err(unreachable)?;
+    let mut endpoint = Endpoint::from_shared(options.admin.clone()).map_err(unreachable)?;
+    if let Some(tls) = tls(options)? {
+        endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
+    }
     let channel = endpoint.connect_timeout(options.timeout).connect().await.map_err(unreachable)?;
     Ok(AdminServiceClient::new(channel))
+}
+
+/// Reads the certificates to connect with. The server must be presence by its certificate, whatever its address.
+fn tls(options: &AdminOptions) -> Result<Option<ClientTlsConfig>, Failure> {
+    let is_https = options.admin.starts_with("https://");
+    let (Some(ca), Some(cert), Some(key)) = (&options.ca, &options.cert, &options.cert_key) else {
+        let missing = "expected --ca, --cert and --cert-key with it; `rollcallctl certs` makes them";
+        return if is_https {
+            Err(Failure::Usage(format!("--admin is {}, {missing}", options.admin)))
+        } else {
+            Ok(None)
+        };
+    };
+    if !is_https {
+        return Err(Failure::Usage(format!("--admin is {}, expected https:// with --ca", options.admin)));
+    }
+    let ca = Certificate::from_pem(read(ca)?);
+    let identity = Identity::from_pem(read(cert)?, read(key)?);
+    let name = Role::Presence.dns_name();
+    Ok(Some(ClientTlsConfig::new().ca_certificate(ca).identity(identity).domain_name(name)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::File {
+        path: path.display().to_string(),
+        problem: format!("{error}, expected a file in PEM as `rollcallctl certs` writes it"),
+    })
 }
 
 /// Makes a request with the deadline of the options.
@@ -35,9 +68,18 @@ pub(crate) fn request<T>(options: &AdminOptions, message: T) -> Request<T> {
     request
 }
 
-/// Reads how a call ended.
-pub(crate) fn outcome<T>(what: &'static str, ended: Result<Response<T>, Status>) -> Result<T, Failure> {
-    ended.map(Response::into_inner).map_err(|status| Failure::admin(what)(refusal::from_status(&status)))
+/// Reads how a call ended. A connection that ends with it was refused, by TLS it may be at the first call only.
+pub(crate) fn outcome<T>(
+    options: &AdminOptions,
+    what: &'static str,
+    ended: Result<Response<T>, Status>,
+) -> Result<T, Failure> {
+    ended.map(Response::into_inner).map_err(|status| match std::error::Error::source(&status) {
+        Some(error) if !error.is::<tonic::TimeoutExpired>() => {
+            Failure::AdminUnreachable { address: options.admin.clone(), reason: root_cause(error) }
+        }
+        _ => Failure::admin(what)(refusal::from_status(&status)),
+    })
 }
 
 /// Writes the limits that are named; 0 stands for the others.

@@ -1,11 +1,13 @@
 //! The command line.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
-use crate::commands::{app_create, app_set, app_show, status_get, status_set, subscribe, token, watch};
+use crate::commands::{
+    app_create, app_set, app_show, certs, status_get, status_set, subscribe, token, watch,
+};
 
 const ABOUT: &str = "\
 Creates apps and tokens on a Rollcall server, sets and shows the statuses of users, and watches them change.";
@@ -20,6 +22,11 @@ Examples, with a server on this machine:
   # bob watches alice in one terminal, alice says what she does in another
   rollcallctl watch alice --user-id bob --token $BOB
   rollcallctl status set 'listening to music' --user-id alice --token $ALICE
+
+  # a cluster with mutual TLS: its certificates, and how an operator shows one
+  rollcallctl certs certs
+  export ROLLCALL_ADMIN=https://presence.example.org:7701
+  export ROLLCALL_CA=certs/ca.pem ROLLCALL_CERT=certs/operator.pem ROLLCALL_CERT_KEY=certs/operator.key
 
 Exit codes:
   0  done; also for a command that was told to stop by Ctrl-C after it did its work
@@ -42,6 +49,8 @@ pub(crate) enum Command {
     /// Creates, shows and changes apps
     #[command(subcommand)]
     App(App),
+    /// Makes the certificates by which the processes of a cluster, backends and operators know each other
+    Certs(certs::Args),
     /// Makes a token for a user, as the app's backend would
     Token(token::Args),
     /// Shows and sets statuses
@@ -127,9 +136,18 @@ pub(crate) struct ClientOptions {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct AdminOptions {
-    /// Address of the admin service
+    /// Address of the admin service; https:// with the three options of certificates
     #[arg(long, env = "ROLLCALL_ADMIN", default_value = "http://127.0.0.1:7701")]
     pub(crate) admin: String,
+    /// Certificate of the authority that the server is signed by, as `rollcallctl certs` writes ca.pem
+    #[arg(long, env = "ROLLCALL_CA", value_name = "FILE", requires_all = ["cert", "cert_key"])]
+    pub(crate) ca: Option<PathBuf>,
+    /// Certificate of an operator, as operator.pem
+    #[arg(long, env = "ROLLCALL_CERT", value_name = "FILE", requires_all = ["ca", "cert_key"])]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key, as operator.key
+    #[arg(long, env = "ROLLCALL_CERT_KEY", value_name = "FILE", requires_all = ["ca", "cert"])]
+    pub(crate) cert_key: Option<PathBuf>,
     /// Longest wait for the answer
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,

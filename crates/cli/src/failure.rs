@@ -42,6 +42,17 @@ pub enum Failure {
     /// An option is wrong in a way that the parser cannot tell.
     #[error("{0}")]
     Usage(String),
+    /// A file cannot be read, written, or used.
+    #[error("{path}: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+    /// A certificate cannot be made.
+    #[error("the certificate cannot be made: {0}")]
+    Certificate(String),
     /// The token cannot be made.
     #[error("the token cannot be made: {0}")]
     Token(String),

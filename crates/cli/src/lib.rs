@@ -7,6 +7,7 @@
 
 mod admin;
 mod args;
+mod authority;
 mod clock;
 mod commands;
 mod escape;

@@ -7,7 +7,7 @@ mod store;
 
 pub use bus::{BusConfig, Role};
 pub use secret::Secret;
-pub use store::StoreConfig;
+pub use store::{NoStore, StoreConfig, StoreSection};
 
 use std::time::Duration;
 

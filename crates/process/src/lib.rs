@@ -5,10 +5,12 @@
 
 pub mod addresses;
 pub mod args;
+mod config;
 pub mod engines;
 mod error;
 mod run;
 
 pub use args::Args;
+pub use config::Section;
 pub use error::{BoxError, Error, exit};
-pub use run::{Process, Settings, main, print};
+pub use run::{Process, Provided, main, print};

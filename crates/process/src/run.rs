@@ -5,43 +5,49 @@ use std::{
     io::{self, Write as _},
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Args as _, Command, FromArgMatches as _};
+use rollcall_bus::Bus;
+use rollcall_proto::role::Role;
 use rollcall_runtime::{
-    config::{self, Profile, Validate},
+    config,
     ops::{self, Ops},
     shutdown::{self, CancellationToken},
     telemetry,
+    tls::Tls,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use tracing::info;
 
-use crate::{Args, BoxError, Error, addresses, args::CONFIGURATION_HELP, error::exit};
+use crate::{
+    Args, BoxError, Error, addresses,
+    args::CONFIGURATION_HELP,
+    config::{Config, Section},
+    engines::{Role as BusRole, StoreSection},
+    error::exit,
+};
 
-/// What an operator may choose for a process.
-pub trait Settings: Serialize + DeserializeOwned + Validate + Send {
-    /// Returns the defaults of a profile.
-    fn profile(profile: Profile) -> Self;
-
-    /// Returns how the process logs.
-    fn log(&self) -> &telemetry::Config;
-
-    /// Returns where the process answers its operator's tools.
-    fn ops(&self) -> &ops::Config;
-}
-
-/// A service as a process of its own.
+/// A service as a process of its own: what it says of itself. The rest is the same for all.
 pub trait Process: Sized {
+    /// What it is to the others. The name of the role is that of its section in the configuration and of its user of the
+    /// bus too.
+    const ROLE: Role;
     /// The name of the binary.
-    const NAME: &'static str;
+    const BINARY: &'static str;
     /// What it is, in a line for `--help`.
     const ABOUT: &'static str;
-    /// What an operator may choose.
-    type Config: Settings;
+    /// The port of the loopback where the process answers its operator's tools by default.
+    const OPS_PORT: u16;
+    /// Whether it publishes changes.
+    const PUBLISHES: bool;
+    /// What an operator may choose for the service.
+    type Config: Section;
+    /// Its store: a [`StoreConfig`](crate::engines::StoreConfig), or [`NoStore`](crate::engines::NoStore).
+    type Store: StoreSection;
 
-    /// Opens the engines and listens; what it tells its operator goes into `ops`.
-    fn bind(config: Self::Config, ops: &Ops) -> impl Future<Output = Result<Self, BoxError>>;
+    /// Listens.
+    fn bind(config: Self::Config, provided: Provided<'_, Self>) -> Result<Self, BoxError>;
 
     /// Returns where the process listens, by name.
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr>;
@@ -50,9 +56,21 @@ pub trait Process: Sized {
     fn run(self, shutdown: CancellationToken) -> impl Future<Output = Result<(), BoxError>>;
 }
 
+/// What a service finds in its process.
+pub struct Provided<'a, P: Process> {
+    /// The store, of a service that has one.
+    pub store: <P::Store as StoreSection>::Opened,
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// How it makes and takes connections.
+    pub tls: Tls,
+    /// What it tells its operator goes here.
+    pub ops: &'a Ops,
+}
+
 /// Does what the command line says, until SIGINT or SIGTERM.
 pub fn main<P: Process>() -> ExitCode {
-    let command = Command::new(P::NAME)
+    let command = Command::new(P::BINARY)
         .version(env!("CARGO_PKG_VERSION"))
         .about(P::ABOUT)
         .after_long_help(CONFIGURATION_HELP);
@@ -62,33 +80,34 @@ pub fn main<P: Process>() -> ExitCode {
     let ended = runtime.map_err(Error::Threads).and_then(|runtime| runtime.block_on(run::<P>(&args)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit(P::NAME, &error, error.exit_code()),
+        Err(error) => exit(P::BINARY, &error, error.exit_code()),
     }
 }
 
 async fn run<P: Process>(args: &Args) -> Result<(), Error> {
-    let defaults = P::Config::profile(args.profile);
+    let defaults = Config::<P>::profile(args.profile);
     let config = config::load(&defaults, args.config.as_deref(), args.flags()).map_err(Error::Config)?;
     if args.print_config {
         return print(&config::to_toml(&config)?);
     }
     let ops = Ops::default();
-    let telemetry = telemetry::init(config.log(), P::NAME, &ops.metrics)?;
+    let telemetry = telemetry::init(&config.log, P::BINARY, &ops.metrics)?;
     let ended = serve::<P>(args, config, ops).await;
     telemetry.close().await;
     ended
 }
 
-async fn serve<P: Process>(args: &Args, config: P::Config, ops: Ops) -> Result<(), Error> {
+async fn serve<P: Process>(args: &Args, config: Config<P>, ops: Ops) -> Result<(), Error> {
     let shutdown = shutdown::on_signal()?;
     if let Some(path) = &args.addresses_file {
         addresses::remove_stale(path)?;
     }
-    let failed = |source| Error::Service { service: P::NAME, source };
+    let failed = |source| Error::Service { service: P::BINARY, source };
+    let tls = Tls::load(&config.tls, P::ROLE).map_err(Error::Config)?;
     // Before the engines: a process that waits for them lives.
-    let server = ops::Server::start(config.ops(), ops.clone(), shutdown.clone())?;
-    let Some(bound) = shutdown.run_until_cancelled(P::bind(config, &ops)).await else { return Ok(()) };
-    let process = bound.map_err(failed)?;
+    let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())?;
+    let Some(opened) = shutdown.run_until_cancelled(open(&config, tls, &ops)).await else { return Ok(()) };
+    let process = P::bind(config.service, opened.map_err(failed)?).map_err(failed)?;
     let mut addresses = process.addresses();
     addresses.insert("ops", server.local_addr());
     for (name, address) in &addresses {
@@ -98,6 +117,17 @@ async fn serve<P: Process>(args: &Args, config: P::Config, ops: Ops) -> Result<(
         addresses::write(path, &addresses)?;
     }
     process.run(shutdown).await.map_err(failed)
+}
+
+async fn open<'a, P: Process>(
+    config: &Config<P>,
+    tls: Tls,
+    ops: &'a Ops,
+) -> Result<Provided<'a, P>, BoxError> {
+    let role = BusRole { name: P::ROLE.name(), publishes: P::PUBLISHES };
+    let store = config.store.open(&ops.metrics).await?;
+    let bus = config.bus.open(role, &ops.metrics).await?;
+    Ok(Provided { store, bus, tls, ops })
 }
 
 /// Writes to standard output.

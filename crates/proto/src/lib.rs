@@ -1,12 +1,13 @@
 //! The wire: generated code, and the only conversions between wire and domain.
 //!
-//! Start with [`convert`].
+//! Start with [`convert`]; who may call which service stands in [`role`].
 
 pub mod again;
 pub mod close;
 pub mod convert;
 mod generated;
 pub mod refusal;
+pub mod role;
 pub mod trace;
 
 pub use generated::{admin, client, common, event, gateway, notifier, presence, subscription};

@@ -34,7 +34,8 @@ pub fn to_status(refusal: &Refusal) -> tonic::Status {
 }
 
 /// Reads a refusal from a gRPC status. A status that is not ours becomes a time-out (6012) when the deadline
-/// passed, a server time-out (70169) when the service could not be reached, and internal (70500) else.
+/// passed, a server time-out (70169) when the service could not be reached, and internal (70500) else. Who was refused
+/// for the role that the certificate names reads why.
 pub fn from_status(status: &tonic::Status) -> Refusal {
     let ours = status
         .get_details_error_info()
@@ -49,6 +50,7 @@ pub fn from_status(status: &tonic::Status) -> Refusal {
         (None, tonic::Code::Unavailable) => {
             (Code::ServerTimeout, "a service cannot be reached, try again".to_owned())
         }
+        (None, tonic::Code::PermissionDenied) => (Code::Internal, status.message().to_owned()),
         (None, _) => (Code::Internal, "a service failed".to_owned()),
     };
     let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);

@@ -1,15 +1,22 @@
 //! gRPC servers and channels, with the limits that tonic and hyper leave out.
 //!
 //! Source of the limits: tonic has by default no cap on streams, no keepalive and no time-outs; hyper's windows
-//! are 1 MiB; tonic's graceful shutdown waits for open streams for ever. See [`serve`] and [`channel`].
+//! are 1 MiB; tonic's graceful shutdown waits for open streams for ever. See [`serve`] and [`channel`]. Both speak
+//! mutual TLS where they are given certificates, see [`tls`](crate::tls).
 
+mod accept;
+mod admit;
 mod connection;
+mod dial;
 mod endpoints;
+mod seldom;
 mod traced;
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio_stream::StreamExt as _;
+use rollcall_proto::role::Role;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
@@ -22,8 +29,8 @@ use tonic_health::{
 };
 use tracing::{debug, warn};
 
-use crate::{error::Error, trace};
-use connection::Connection;
+use crate::{error::Error, tls::Tls, trace};
+use dial::Dialer;
 pub use endpoints::{Endpoints, Picked};
 pub use traced::Traced;
 
@@ -44,8 +51,6 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time open calls have to end after shutdown; then their connections are cut.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// The pause after a connection could not be accepted, so that a lack of file handles does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two questions whether a server serves yet.
 const SERVING_POLL: Duration = Duration::from_millis(20);
 /// The time a connection has to be made.
@@ -56,6 +61,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Listener {
     incoming: TcpIncoming,
     address: SocketAddr,
+    tls: Tls,
 }
 
 impl Listener {
@@ -64,9 +70,15 @@ impl Listener {
         let bind = || {
             let incoming = TcpIncoming::bind(address)?.with_nodelay(Some(true));
             let address = incoming.local_addr()?;
-            Ok(Self { incoming, address })
+            Ok(Self { incoming, address, tls: Tls::off() })
         };
         bind().map_err(|source| Error::Bind { address, source })
+    }
+
+    /// Takes connections as `tls` says; in clear text unless told otherwise.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { tls, ..self }
     }
 
     /// Returns the address, with the port that was taken.
@@ -79,7 +91,8 @@ impl Listener {
 ///
 /// Health says SERVING for each name of `services` and for the server as a whole (the empty name), and
 /// `NOT_SERVING` from shutdown on. Then no connection is accepted any more; calls that are open have 5 s to end,
-/// after which their connections are cut.
+/// after which their connections are cut. By TLS, each service is for the roles of `rollcall_proto::role::callers`,
+/// and health for all.
 pub async fn serve(
     listener: Listener,
     routes: Routes,
@@ -92,10 +105,13 @@ pub async fn serve(
     let cut = CancellationToken::new();
     // Whatever way this function ends, no connection outlives it.
     let _cut_at_end = cut.clone().drop_guard();
+    let Listener { incoming, address, tls } = listener;
+    let routes = if tls.is_on() { admit::layer(routes) } else { routes };
     let routes = if trace::is_on() { traced::layer(routes) } else { routes };
-    let incoming = listener.incoming.then(|accepted| accept(accepted, cut.clone()));
+    let (sender, ready) = mpsc::channel(accept::READY);
+    let accepting = accept::run(incoming, tls, sender, cut.clone(), shutdown.clone());
     let serving = server().add_routes(routes).add_service(health_service).serve_with_incoming_shutdown(
-        incoming,
+        ReceiverStream::new(ready),
         async {
             shutdown.cancelled().await;
             set_health(&health, services, ServingStatus::NotServing).await;
@@ -107,8 +123,9 @@ pub async fn serve(
     };
     tokio::select! {
         result = serving => result.map_err(Error::Serve),
+        () = accepting => Ok(()),
         () = deadline => {
-            warn!(address = %listener.address, "cut connections whose calls did not end in time");
+            warn!(%address, "cut connections whose calls did not end in time");
             Ok(())
         }
     }
@@ -118,6 +135,22 @@ pub async fn serve(
 ///
 /// `endpoint` is a URL like `http://127.0.0.1:7701`. Calls carry their own deadlines.
 pub fn channel(endpoint: &str) -> Result<Channel, Error> {
+    Ok(prepared(endpoint)?.connect_lazy())
+}
+
+/// Makes a channel as [`channel`] does, by TLS if `tls` is on. Then it trusts a server of this role alone.
+pub fn channel_to(role: Role, endpoint: &str, tls: &Tls) -> Result<Channel, Error> {
+    if !tls.is_on() {
+        return channel(endpoint);
+    }
+    // tonic is told of a connection like any: it would make one by TLS with its own set-up only.
+    let below = endpoint.strip_prefix("https://").map(|rest| format!("http://{rest}"));
+    let origin = prepared(endpoint)?.uri().clone();
+    let prepared = prepared(below.as_deref().unwrap_or(endpoint))?.origin(origin);
+    Ok(prepared.connect_with_connector_lazy(Dialer::new(tls.clone(), role)))
+}
+
+fn prepared(endpoint: &str) -> Result<Endpoint, Error> {
     let endpoint = Endpoint::from_shared(endpoint.to_owned())
         .map_err(|source| Error::Endpoint { endpoint: endpoint.to_owned(), source })?;
     Ok(endpoint
@@ -128,8 +161,7 @@ pub fn channel(endpoint: &str) -> Result<Channel, Error> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .connect_lazy())
+        .http2_max_header_list_size(MAX_HEADERS))
 }
 
 /// Waits until the server behind `endpoint` says that it serves. For ever: the caller sets the limit.
@@ -154,20 +186,6 @@ fn server() -> Server {
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-}
-
-async fn accept(
-    accepted: std::io::Result<tokio::net::TcpStream>,
-    cut: CancellationToken,
-) -> std::io::Result<Connection> {
-    match accepted {
-        Ok(stream) => Ok(Connection::new(stream, cut)),
-        Err(error) => {
-            debug!(%error, "could not accept a connection");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            Err(error)
-        }
-    }
 }
 
 async fn set_health(health: &HealthReporter, services: &[&str], status: ServingStatus) {

@@ -1,5 +1,5 @@
-//! What every process needs: clock, randomness, configuration, logs, gRPC set-up with health, metrics, the
-//! endpoint for an operator's tools, shutdown, supervision.
+//! What every process needs: clock, randomness, configuration, logs, gRPC set-up with health and mutual TLS, metrics,
+//! the endpoint for an operator's tools, shutdown, supervision.
 //!
 //! Each has one owner here, so that a service neither reads time, environment and entropy by itself nor opens a
 //! server without limits. Start with [`config::load`] and [`grpc::serve`].
@@ -14,6 +14,7 @@ pub mod rng;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;
+pub mod tls;
 pub mod trace;
 
 pub use clock::{Clock, Monotonic};

@@ -1,7 +1,7 @@
 //! When to stop.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-pub use tokio_util::sync::CancellationToken;
+pub use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use crate::error::Error;

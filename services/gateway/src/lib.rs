@@ -35,7 +35,7 @@ use rollcall_runtime::clock::Clock;
 use self::{
     backend::Backend, boot::Registration, hub::Hub, metrics::Metrics, resync::Resync, store_clock::StoreClock,
 };
-pub use self::{config::Config, error::Error, process::ProcessConfig, service::Service};
+pub use self::{config::Config, error::Error, service::Service};
 
 /// What the parts of a gateway share.
 #[derive(Debug)]

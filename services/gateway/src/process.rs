@@ -2,75 +2,33 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_process::{
-    BoxError, Process, Settings,
-    engines::{BusConfig, Role},
-};
-use rollcall_runtime::{
-    Clock,
-    config::{Profile, Validate, faults_of},
-    ops::{self, Ops},
-    shutdown::CancellationToken,
-    telemetry,
-};
-use serde::{Deserialize, Serialize};
+use rollcall_process::{BoxError, Process, Provided, Section, engines::NoStore};
+use rollcall_proto::role::Role;
+use rollcall_runtime::{Clock, config::Profile, shutdown::CancellationToken};
 
 use crate::{Config, Service};
 
-/// What the process does with the bus.
-const ROLE: Role = Role { name: "gateway", publishes: false };
-
-/// What an operator may choose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessConfig {
-    /// The service.
-    pub gateway: Config,
-    /// The bus.
-    pub bus: BusConfig,
-    /// Where the process answers its operator's tools. `127.0.0.1:9700` by default.
-    pub ops: ops::Config,
-    /// Logs.
-    pub log: telemetry::Config,
-}
-
-impl Settings for ProcessConfig {
+impl Section for Config {
     fn profile(profile: Profile) -> Self {
-        Self {
-            gateway: Config::profile(profile),
-            bus: BusConfig::of_a_service(),
-            ops: ops::Config::on_port(9700),
-            log: telemetry::Config::default(),
-        }
+        Self::profile(profile)
     }
 
-    fn log(&self) -> &telemetry::Config {
-        &self.log
-    }
-
-    fn ops(&self) -> &ops::Config {
-        &self.ops
-    }
-}
-
-impl Validate for ProcessConfig {
-    fn faults(&self) -> Vec<String> {
-        faults_of("gateway", &self.gateway)
-            .chain(faults_of("bus", &self.bus))
-            .chain(faults_of("ops", &self.ops))
-            .chain(faults_of("log", &self.log))
-            .collect()
+    fn urls(&self) -> Vec<(&'static str, &str)> {
+        vec![("presence", &self.presence), ("subscription", &self.subscription), ("notifier", &self.notifier)]
     }
 }
 
 impl Process for Service {
-    const NAME: &'static str = "rollcall-gateway";
+    const ROLE: Role = Role::Gateway;
+    const BINARY: &'static str = "rollcall-gateway";
     const ABOUT: &'static str = "Gateway of Rollcall: client connections, watchers, last shown statuses";
-    type Config = ProcessConfig;
+    const OPS_PORT: u16 = 9700;
+    const PUBLISHES: bool = false;
+    type Config = Config;
+    type Store = NoStore;
 
-    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
-        let bus = config.bus.open(ROLE, &ops.metrics).await?;
-        Ok(Self::bind(config.gateway, bus, Clock::new(), ops)?)
+    fn bind(config: Config, provided: Provided<'_, Self>) -> Result<Self, BoxError> {
+        Ok(Self::bind(config, &provided.tls, provided.bus, Clock::new(), provided.ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

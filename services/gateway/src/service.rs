@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rollcall_bus::Bus;
-use rollcall_proto::close::CloseCode;
+use rollcall_proto::{close::CloseCode, role::Role};
 use rollcall_runtime::{
     clock::Clock,
     grpc::{self, Endpoints, Listener},
     ops::{self, Ops},
+    tls::Tls,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -35,17 +36,25 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens on the configured addresses. Must be called within the runtime.
-    pub fn bind(config: Config, bus: Arc<dyn Bus>, clock: Clock, ops: &Ops) -> Result<Self, Error> {
+    /// Listens on the configured addresses, and speaks with the other services as `tls` says. Must be called within the
+    /// runtime.
+    pub fn bind(
+        config: Config,
+        tls: &Tls,
+        bus: Arc<dyn Bus>,
+        clock: Clock,
+        ops: &Ops,
+    ) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.listen, source };
         let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let health = Listener::bind(config.health_listen)?;
-        let endpoints = |urls: &str| Endpoints::new(urls, clock.clone());
-        let notifiers = endpoints(&config.notifier)?;
-        let (presence, subscription) = (endpoints(&config.presence)?, endpoints(&config.subscription)?);
+        let health = Listener::bind(config.health_listen)?.secured(tls.clone());
+        let endpoints = |role, urls: &str| Endpoints::of(role, urls, tls, clock.clone());
+        let notifiers = endpoints(Role::Notifier, &config.notifier)?;
+        let presence = endpoints(Role::Presence, &config.presence)?;
+        let subscription = endpoints(Role::Subscription, &config.subscription)?;
         let backend = Backend::new(presence, subscription, config.call_timeout);
         let ready = ops.readiness.part("gateway");
         let gateway = Gateway::new(config, clock, backend, Metrics::new(&ops.metrics));

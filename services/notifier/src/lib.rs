@@ -19,5 +19,4 @@ mod slots;
 
 pub use config::Config;
 pub use error::Error;
-pub use process::ProcessConfig;
 pub use service::Service;

@@ -2,76 +2,34 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_process::{
-    BoxError, Process, Settings,
-    engines::{BusConfig, Role},
-};
-use rollcall_runtime::{
-    Clock,
-    config::{Profile, Validate, faults_of},
-    ops::{self, Ops},
-    shutdown::CancellationToken,
-    telemetry,
-};
-use serde::{Deserialize, Serialize};
+use rollcall_process::{BoxError, Process, Provided, Section, engines::NoStore};
+use rollcall_proto::role::Role;
+use rollcall_runtime::{Clock, config::Profile, shutdown::CancellationToken};
 
 use crate::{Config, Service};
 
-/// What the process does with the bus.
-const ROLE: Role = Role { name: "notifier", publishes: false };
-
-/// What an operator may choose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessConfig {
-    /// The service.
-    pub notifier: Config,
-    /// The bus.
-    pub bus: BusConfig,
-    /// Where the process answers its operator's tools. `127.0.0.1:9703` by default.
-    pub ops: ops::Config,
-    /// Logs.
-    pub log: telemetry::Config,
-}
-
-impl Settings for ProcessConfig {
+impl Section for Config {
     fn profile(profile: Profile) -> Self {
-        Self {
-            notifier: Config::profile(profile),
-            bus: BusConfig::of_a_service(),
-            ops: ops::Config::on_port(9703),
-            log: telemetry::Config::default(),
-        }
+        Self::profile(profile)
     }
 
-    fn log(&self) -> &telemetry::Config {
-        &self.log
-    }
-
-    fn ops(&self) -> &ops::Config {
-        &self.ops
-    }
-}
-
-impl Validate for ProcessConfig {
-    fn faults(&self) -> Vec<String> {
-        faults_of("notifier", &self.notifier)
-            .chain(faults_of("bus", &self.bus))
-            .chain(faults_of("ops", &self.ops))
-            .chain(faults_of("log", &self.log))
-            .collect()
+    fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen)]
     }
 }
 
 impl Process for Service {
-    const NAME: &'static str = "rollcall-notifier";
+    const ROLE: Role = Role::Notifier;
+    const BINARY: &'static str = "rollcall-notifier";
     const ABOUT: &'static str =
         "Notifier of Rollcall: brings changes to the gateways that have interest in them";
-    type Config = ProcessConfig;
+    const OPS_PORT: u16 = 9703;
+    const PUBLISHES: bool = false;
+    type Config = Config;
+    type Store = NoStore;
 
-    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
-        let bus = config.bus.open(ROLE, &ops.metrics).await?;
-        Ok(Self::bind(&config.notifier, bus, Clock::new(), ops)?)
+    fn bind(config: Config, provided: Provided<'_, Self>) -> Result<Self, BoxError> {
+        Ok(Self::bind(&config, provided.bus, Clock::new(), provided.ops)?.secured(provided.tls))
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

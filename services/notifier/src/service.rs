@@ -15,6 +15,7 @@ use rollcall_runtime::{
     rng,
     shutdown::CancellationToken,
     supervise::Supervisor,
+    tls::Tls,
     trace,
 };
 use tokio::time::MissedTickBehavior;
@@ -54,6 +55,12 @@ impl Service {
         let router = Arc::new(Router::new(INTEREST_LIMIT, clock));
         let metrics = Metrics::new(&ops.metrics, &router);
         Ok(Self { listener, bus, ready, router, metrics })
+    }
+
+    /// Takes connections as `tls` says; in clear text unless told otherwise.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { listener: self.listener.secured(tls), ..self }
     }
 
     /// Returns the address, with the port that was taken.

@@ -23,5 +23,4 @@ mod fixture;
 
 pub use config::Config;
 pub use error::Error;
-pub use process::ProcessConfig;
 pub use service::Service;

@@ -2,80 +2,34 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rollcall_process::{
-    BoxError, Process, Settings,
-    engines::{BusConfig, Role, StoreConfig},
-};
-use rollcall_runtime::{
-    Clock,
-    config::{Profile, Validate, faults_of},
-    ops::{self, Ops},
-    shutdown::CancellationToken,
-    telemetry,
-};
-use serde::{Deserialize, Serialize};
+use rollcall_process::{BoxError, Process, Provided, Section, engines::StoreConfig};
+use rollcall_proto::role::Role;
+use rollcall_runtime::{Clock, config::Profile, shutdown::CancellationToken};
 
 use crate::{Config, Service};
 
-/// What the process does with the bus.
-const ROLE: Role = Role { name: "presence", publishes: true };
-
-/// What an operator may choose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessConfig {
-    /// The service.
-    pub presence: Config,
-    /// The store.
-    pub store: StoreConfig,
-    /// The bus.
-    pub bus: BusConfig,
-    /// Where the process answers its operator's tools. `127.0.0.1:9701` by default.
-    pub ops: ops::Config,
-    /// Logs.
-    pub log: telemetry::Config,
-}
-
-impl Settings for ProcessConfig {
+impl Section for Config {
     fn profile(profile: Profile) -> Self {
-        Self {
-            presence: Config::profile(profile),
-            store: StoreConfig::of_a_service(),
-            bus: BusConfig::of_a_service(),
-            ops: ops::Config::on_port(9701),
-            log: telemetry::Config::default(),
-        }
+        Self::profile(profile)
     }
 
-    fn log(&self) -> &telemetry::Config {
-        &self.log
-    }
-
-    fn ops(&self) -> &ops::Config {
-        &self.ops
-    }
-}
-
-impl Validate for ProcessConfig {
-    fn faults(&self) -> Vec<String> {
-        faults_of("presence", &self.presence)
-            .chain(faults_of("store", &self.store))
-            .chain(faults_of("bus", &self.bus))
-            .chain(faults_of("ops", &self.ops))
-            .chain(faults_of("log", &self.log))
-            .collect()
+    fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen)]
     }
 }
 
 impl Process for Service {
-    const NAME: &'static str = "rollcall-presence";
+    const ROLE: Role = Role::Presence;
+    const BINARY: &'static str = "rollcall-presence";
     const ABOUT: &'static str = "Presence of Rollcall: sessions, statuses, expiry, tokens, apps";
-    type Config = ProcessConfig;
+    const OPS_PORT: u16 = 9701;
+    const PUBLISHES: bool = true;
+    type Config = Config;
+    type Store = StoreConfig;
 
-    async fn bind(config: ProcessConfig, ops: &Ops) -> Result<Self, BoxError> {
-        let store = config.store.open(&ops.metrics).await?;
-        let bus = config.bus.open(ROLE, &ops.metrics).await?;
-        Ok(Self::bind(&config.presence, store, bus, Clock::new(), ops)?)
+    fn bind(config: Config, provided: Provided<'_, Self>) -> Result<Self, BoxError> {
+        Ok(Self::bind(&config, provided.store, provided.bus, Clock::new(), provided.ops)?
+            .secured(provided.tls))
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

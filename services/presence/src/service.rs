@@ -16,6 +16,7 @@ use rollcall_runtime::{
     ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
+    tls::Tls,
 };
 use rollcall_store::Store;
 use tokio_util::sync::DropGuard;
@@ -66,6 +67,12 @@ impl Service {
         let ready = ops.readiness.part("presence");
         let parts = Parts::new(config, store, bus.clone(), clock, &ops.metrics);
         Ok(Self { listener, bus, parts, ready })
+    }
+
+    /// Takes connections as `tls` says; in clear text unless told otherwise.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { listener: self.listener.secured(tls), ..self }
     }
 
     /// Returns the address, with the port that was taken.

@@ -5,13 +5,15 @@ use std::{net::SocketAddr, time::Duration};
 use rollcall_process::engines::{BusConfig, StoreConfig};
 use rollcall_runtime::{
     config::{self, Profile, Validate, faults_of},
-    ops, telemetry,
+    ops, telemetry, tls,
 };
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::{args::Args, error::Error};
 
-/// What an operator may choose.
+/// What an operator may choose. There is no TLS: what the services say to each other does not leave the process's
+/// machine.
 ///
 /// The gateway's URLs of the other services are not among it: they are in this process, and the gateway is told
 /// where they listen.
@@ -65,6 +67,21 @@ impl Config {
         let Args { shared, .. } = args;
         config::load(&Self::profile(shared.profile), shared.config.as_deref(), args.flags())
             .map_err(|error| rollcall_process::Error::Config(error).into())
+    }
+
+    /// Tells of gRPC that other machines reach. The services of the one process speak in clear text, over the loopback,
+    /// and so does who calls them.
+    pub(crate) fn warn_of_clear_text(&self) {
+        let listens = [
+            ("presence.listen", self.presence.listen),
+            ("subscription.listen", self.subscription.listen),
+            ("notifier.listen", self.notifier.listen),
+        ];
+        for (key, address) in listens {
+            if tls::Config::default().fault_of_listen(key, address).is_some() {
+                warn!(key, %address, "whoever reaches this address may call it, in clear text and unasked who they are");
+            }
+        }
     }
 
     /// Tells the gateway the URLs of the other services.

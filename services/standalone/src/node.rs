@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use rollcall_process::{addresses::reachable, engines::Role};
-use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken, supervise::Supervisor};
+use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken, supervise::Supervisor, tls::Tls};
 use serde::Serialize;
 use tracing::{error, info};
 
@@ -70,7 +70,7 @@ impl Node {
             url(subscription.local_addr()),
             url(notifier.local_addr()),
         );
-        let gateway = rollcall_gateway::Service::bind(config.gateway, bus, clock, ops)
+        let gateway = rollcall_gateway::Service::bind(config.gateway, &Tls::off(), bus, clock, ops)
             .map_err(refused("the gateway", "--listen"))?;
         Ok(Self { presence, subscription, notifier, gateway })
     }

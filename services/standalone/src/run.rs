@@ -50,6 +50,7 @@ async fn serve(args: Args, config: Config, ops: Ops) -> Result<(), Error> {
     // Before the engines: a process that waits for them lives.
     let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())
         .map_err(node::refused("the operator's endpoint", "ops.listen"))?;
+    config.warn_of_clear_text();
     // Boxed: it connects to servers, once.
     let binding = Box::pin(Node::bind(config, &ops));
     let Some(bound) = shutdown.run_until_cancelled(binding).await else { return Ok(()) };

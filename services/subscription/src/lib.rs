@@ -14,5 +14,4 @@ mod subscriptions;
 
 pub use config::Config;
 pub use error::Error;
-pub use process::ProcessConfig;
 pub use service::Service;

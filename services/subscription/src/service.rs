@@ -13,6 +13,7 @@ use rollcall_runtime::{
     ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
+    tls::Tls,
 };
 use rollcall_store::Store;
 use tonic::service::Routes;
@@ -54,6 +55,12 @@ impl Service {
             publishing,
             ready,
         })
+    }
+
+    /// Takes connections as `tls` says; in clear text unless told otherwise.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { listener: self.listener.secured(tls), ..self }
     }
 
     /// Returns the address, with the port that was taken.

@@ -32,7 +32,10 @@ pub const LAYERS: &[Layer] = &[
     layer("rollcall-records", &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-store"]),
     layer("rollcall-runtime", &["rollcall-domain", "rollcall-proto"]),
     // What binaries share: it alone chooses engines.
-    layer("rollcall-process", &["rollcall-bus", "rollcall-domain", "rollcall-runtime", "rollcall-store"]),
+    layer(
+        "rollcall-process",
+        &["rollcall-bus", "rollcall-domain", "rollcall-proto", "rollcall-runtime", "rollcall-store"],
+    ),
     // The outside: what others link or run.
     layer("rollcall-client", &["rollcall-domain", "rollcall-proto"]),
     layer("rollcall-cli", &["rollcall-client", "rollcall-domain", "rollcall-proto"]),
@@ -90,7 +93,10 @@ pub const OWNED: &[Owned] = &[
     Owned { dependency: "opentelemetry_sdk", owners: &["rollcall-runtime"] },
     Owned { dependency: "prometheus-client", owners: &["rollcall-runtime"] },
     Owned { dependency: "redis", owners: &["rollcall-store"] },
+    // The one set-up of TLS between our processes.
+    Owned { dependency: "tokio-rustls", owners: &["rollcall-runtime"] },
     Owned { dependency: "tracing-opentelemetry", owners: &["rollcall-runtime"] },
+    Owned { dependency: "x509-parser", owners: &["rollcall-cli"] },
 ];
 
 /// The outside packages that the domain may use: none that waits, does IO or knows a clock.

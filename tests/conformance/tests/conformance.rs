@@ -15,6 +15,7 @@ mod h_login;
 mod k_codes;
 mod l_sdk;
 mod metrics;
+mod peers;
 mod processes;
 mod strange_ids;
 mod traces;

@@ -112,17 +112,19 @@ async fn a_lowered_limit_applies_at_the_next_subscribe() {
     alice.subscribe(&["a", "b", "c", "d", "e"]).await.ok();
 
     app.set(Setup { limits: Limits { subscriptions: 3, ..Limits::default() }, ..Setup::default() }).await;
-    // Lists of others show when the service has heard of it.
-    let (mut service, app_id, mut probes) = (rollcall.subscription(), app.id, 0);
-    eventually("the limit to hold", async || {
-        probes += 1;
-        let (target_ids, user_id) = (ids("p", 5), format!("probe{probes}"));
-        let probe = SubscribeRequest { app_id, user_id: user_id.clone(), target_ids, not_after: 0 };
-        service.subscribe(probe).await.unwrap();
-        let list = ListSubscriptionsRequest { app_id, user_id };
-        service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
-    })
-    .await;
+    // Lists of others show when an instance of the service has heard of it.
+    let mut probes = 0;
+    for mut service in rollcall.subscriptions() {
+        eventually("the limit to hold", async || {
+            probes += 1;
+            let (app_id, user_id, target_ids) = (app.id, format!("probe{probes}"), ids("p", 5));
+            let probe = SubscribeRequest { app_id, user_id: user_id.clone(), target_ids, not_after: 0 };
+            service.subscribe(probe).await.unwrap();
+            let list = ListSubscriptionsRequest { app_id, user_id };
+            service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
+        })
+        .await;
+    }
 
     assert_eq!(alice.subscriptions().await, ["a", "b", "c", "d", "e"]);
     assert_eq!(alice.subscribe(&["f"]).await.ok().evicted(), ["a", "b", "c"]);

@@ -8,12 +8,13 @@ use rollcall_proto::{
     notifier::v1::{AttachRequest, AttachResponse, User},
     presence::v1::GetUserStatusRequest,
     refusal,
+    role::Role,
     subscription::v1::{ListSubscriptionsRequest, SubscribeRequest, UnsubscribeRequest},
 };
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Streaming, transport::Endpoint};
+use tonic::Streaming;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -23,11 +24,10 @@ use tonic_health::pb::{
 async fn every_service_answers_health_checks() {
     let rollcall = Rollcall::start().await;
     let addresses = rollcall.addresses();
-    for address in [&addresses.admin, &addresses.subscription, &addresses.notifier] {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    for server in [Role::Presence, Role::Subscription, Role::Notifier] {
+        let mut health = HealthClient::new(addresses.channel(server, Role::Backend));
         let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
-        assert_eq!(answer.status(), ServingStatus::Serving, "{address}");
+        assert_eq!(answer.status(), ServingStatus::Serving, "{server}");
     }
 }
 

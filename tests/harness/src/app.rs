@@ -12,13 +12,14 @@ use rollcall_client::{Client, Config, Platform};
 use rollcall_proto::{
     admin::v1::{CreateAppRequest, UpdateAppRequest, admin_service_client::AdminServiceClient},
     common::v1::{Edition, Limits},
+    role::Role,
 };
 use serde_json::{Value, json};
 
 use crate::{
     raw::{Dial, Raw},
     recorder::Recorder,
-    rollcall::{Addresses, channel},
+    rollcall::Addresses,
     token,
 };
 
@@ -75,7 +76,7 @@ impl App {
             status: setup.status,
             limits: Some(setup.limits),
         };
-        let mut admin = AdminServiceClient::new(channel(&addresses.admin));
+        let mut admin = AdminServiceClient::new(addresses.channel(Role::Presence, Role::Operator));
         let created = admin.create_app(request).await.expect("an app can be created").into_inner();
         Self { id, key: created.token_key, addresses }
     }
@@ -88,7 +89,7 @@ impl App {
             status: Some(setup.status),
             limits: Some(setup.limits),
         };
-        let mut admin = AdminServiceClient::new(channel(&self.addresses.admin));
+        let mut admin = AdminServiceClient::new(self.addresses.channel(Role::Presence, Role::Operator));
         admin.update_app(request).await.expect("an app can be changed");
     }
 

@@ -10,6 +10,7 @@ use std::{
 use rollcall_testkit::{NatsServer, RedisServer};
 
 use crate::{
+    certs::Certs,
     links::{Link, Links},
     process::Process,
     rollcall::{Addresses, binary},
@@ -29,7 +30,7 @@ pub enum Deployment {
     Embedded,
     /// One process, on Redis and NATS.
     Node,
-    /// Two processes of each service, on Redis and NATS. Who connect one after the other are on different gateways.
+    /// Two processes of each service, on Redis and NATS, with mutual TLS between them. Who connect one after the other are on different gateways.
     Cluster,
 }
 
@@ -126,19 +127,21 @@ impl Starter<'_> {
         let started = self.spawn("rollcall", "rollcall", 0, config, &arguments);
         let part = started.listens().await;
         let at = |name: &str| part.listens[name].clone();
-        let addresses = Addresses::new(vec![at("client")], at("admin"), at("subscription"), at("notifier"));
+        let grpc = ["admin", "subscription", "notifier"].map(at);
+        let addresses = Addresses::new(vec![at("client")], grpc, None);
         (vec![part], addresses)
     }
 
-    /// Starts two of each service. `config` is of the gateways.
+    /// Starts two of each service, which know each other by certificates. `config` is of the gateways.
     pub(crate) async fn cluster(&self, config: &str) -> (Vec<Part>, Addresses) {
+        let certs = Certs::make(&self.folder.join("certs"));
         let mut parts = Vec::new();
         let mut grpc = BTreeMap::new();
         // All at once: each waits for what it needs.
         let behind: Vec<Started> = ["presence", "subscription", "notifier"]
             .into_iter()
             .flat_map(|service| (0..INSTANCES).map(move |number| (service, number)))
-            .map(|(service, number)| self.service(service, number, ""))
+            .map(|(service, number)| self.service(service, number, "", &certs))
             .collect();
         for started in behind {
             let part = started.listens().await;
@@ -146,7 +149,7 @@ impl Starter<'_> {
             parts.push(part);
         }
         let urls = |service: &str| {
-            grpc[service].iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(",")
+            grpc[service].iter().map(|address| format!("https://{address}")).collect::<Vec<_>>().join(",")
         };
         let config = |number| {
             let urls = |service, to| self.links.lead(("gateway", number, to), urls(service));
@@ -159,7 +162,7 @@ impl Starter<'_> {
             )
         };
         let gateways: Vec<Started> =
-            (0..INSTANCES).map(|number| self.service("gateway", number, &config(number))).collect();
+            (0..INSTANCES).map(|number| self.service("gateway", number, &config(number), &certs)).collect();
         let mut clients = Vec::new();
         for started in gateways {
             let part = started.listens().await;
@@ -167,10 +170,11 @@ impl Starter<'_> {
             parts.push(part);
         }
         let first = |service: &str| grpc[service][0].clone();
-        (parts, Addresses::new(clients, first("presence"), first("subscription"), first("notifier")))
+        let grpc = ["presence", "subscription", "notifier"].map(first);
+        (parts, Addresses::new(clients, grpc, Some(certs)))
     }
 
-    fn service(&self, service: &'static str, number: usize, config: &str) -> Started {
+    fn service(&self, service: &'static str, number: usize, config: &str, certs: &Certs) -> Started {
         let engines = self.engines.expect("a cluster is on servers");
         let bus = self.links.lead((service, number, Link::Nats), engines.nats.url(service));
         let listen = "listen = \"127.0.0.1:0\"\n";
@@ -180,7 +184,8 @@ impl Starter<'_> {
         };
         let settings = self.settings.iter().filter(|(of, _)| *of == service);
         let own = settings.fold(own, |own, (_, line)| own.replace(listen, &format!("{listen}{line}\n")));
-        let mut sections = vec![own, format!("[bus]\nurl = \"{bus}\"\n"), format!("[ops]\n{listen}")];
+        let tls = certs.section(service);
+        let mut sections = vec![own, tls, format!("[bus]\nurl = \"{bus}\"\n"), format!("[ops]\n{listen}")];
         if matches!(service, "presence" | "subscription") {
             let store = self.links.lead((service, number, Link::Redis), engines.redis.url());
             sections.push(format!("[store]\nurl = \"{store}\"\npartitions = 16\n"));

@@ -18,6 +18,7 @@
 //! ```
 
 mod app;
+mod certs;
 mod deployment;
 mod links;
 mod metrics;
@@ -29,6 +30,7 @@ pub mod token;
 mod wait;
 
 pub use app::{App, Setup};
+pub use certs::Certs;
 pub use deployment::{Deployment, Engines};
 pub use links::Link;
 pub use metrics::{Metrics, ask};

@@ -15,7 +15,7 @@ use std::{
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
     notifier::v1::notifier_service_client::NotifierServiceClient,
-    presence::v1::presence_service_client::PresenceServiceClient,
+    presence::v1::presence_service_client::PresenceServiceClient, role::Role,
     subscription::v1::subscription_service_client::SubscriptionServiceClient,
 };
 use rollcall_testkit::Proxy;
@@ -23,6 +23,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     app::{App, Setup},
+    certs::Certs,
     deployment::{Deployment, Engines, Part, Starter},
     links::{Link, Links, Place},
     metrics::Metrics,
@@ -41,6 +42,8 @@ pub struct Addresses {
     pub subscription: String,
     /// The notifier service, gRPC.
     pub notifier: String,
+    /// The certificates of a cluster; one process speaks gRPC in clear text.
+    pub certs: Option<Certs>,
     turn: AtomicUsize,
 }
 
@@ -224,35 +227,76 @@ impl Rollcall {
         Process::spawn(name, command, &self.folder.0)
     }
 
+    /// Returns the folder of the test, which is gone with it.
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
     /// Returns the address of the WebSocket.
     pub fn url(&self) -> String {
         self.addresses.url()
     }
 
-    /// Makes a client of the admin service.
+    /// Makes a client of the admin service, as an operator.
     pub fn admin(&self) -> AdminServiceClient<Channel> {
-        AdminServiceClient::new(channel(&self.addresses.admin))
+        AdminServiceClient::new(self.addresses.channel(Role::Presence, Role::Operator))
     }
 
-    /// Makes a client of the presence service.
+    /// Makes a client of the presence service, as the backend of an app.
     pub fn presence(&self) -> PresenceServiceClient<Channel> {
-        PresenceServiceClient::new(channel(&self.addresses.admin))
+        PresenceServiceClient::new(self.addresses.channel(Role::Presence, Role::Backend))
     }
 
-    /// Makes a client of the subscription service.
+    /// Makes a client of the subscription service, as the backend of an app.
     pub fn subscription(&self) -> SubscriptionServiceClient<Channel> {
-        SubscriptionServiceClient::new(channel(&self.addresses.subscription))
+        SubscriptionServiceClient::new(self.addresses.channel(Role::Subscription, Role::Backend))
     }
 
-    /// Makes a client of the notifier service.
+    /// Makes a client of each instance of the subscription service: each hears by itself how apps are set.
+    pub fn subscriptions(&self) -> Vec<SubscriptionServiceClient<Channel>> {
+        let Some(certs) = &self.addresses.certs else { return vec![self.subscription()] };
+        let instances = self.grpc().filter(|(service, _)| *service == Role::Subscription.name());
+        let backend = Some((certs, Role::Backend));
+        instances
+            .map(|(_, address)| certs.channel(Role::Subscription, address, backend))
+            .map(SubscriptionServiceClient::new)
+            .collect()
+    }
+
+    /// Makes a client of the notifier service, as a gateway.
     pub fn notifier(&self) -> NotifierServiceClient<Channel> {
-        NotifierServiceClient::new(channel(&self.addresses.notifier))
+        NotifierServiceClient::new(self.addresses.channel(Role::Notifier, Role::Gateway))
+    }
+
+    /// Lists the processes of a cluster by service, with where each serves gRPC.
+    pub fn grpc(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.parts.iter().map(|part| (part.service, part.listens["grpc"].as_str()))
     }
 }
 
 impl Addresses {
-    pub(crate) fn new(clients: Vec<String>, admin: String, subscription: String, notifier: String) -> Self {
-        Self { clients, admin, subscription, notifier, turn: AtomicUsize::new(0) }
+    pub(crate) fn new(
+        clients: Vec<String>,
+        [admin, subscription, notifier]: [String; 3],
+        certs: Option<Certs>,
+    ) -> Self {
+        Self { clients, admin, subscription, notifier, certs, turn: AtomicUsize::new(0) }
+    }
+
+    /// Makes a channel to a service, which connects at its first call, as who has a role.
+    pub fn channel(&self, server: Role, caller: Role) -> Channel {
+        let address = match server {
+            Role::Presence => &self.admin,
+            Role::Subscription => &self.subscription,
+            Role::Notifier => &self.notifier,
+            other => panic!("{other} serves no calls"),
+        };
+        match &self.certs {
+            Some(certs) => certs.channel(server, address, Some((certs, caller))),
+            None => Endpoint::from_shared(format!("http://{address}"))
+                .expect("an address is a URI")
+                .connect_lazy(),
+        }
     }
 
     /// Returns the WebSocket edge of the next gateway: who connect one after the other are on different ones.
@@ -269,11 +313,6 @@ impl Addresses {
 /// Returns the URL of the WebSocket at an address, given as `host:port`: of a gateway, or of a proxy before one.
 pub fn url_of(address: &str) -> String {
     format!("ws://{address}/v1/connect")
-}
-
-/// Makes a channel to a gRPC address, which connects at its first call.
-pub(crate) fn channel(address: &str) -> Channel {
-    Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI").connect_lazy()
 }
 
 /// A folder for one test's files: in the target folder, gone with the test unless it fails.

@@ -27,8 +27,17 @@ fn the_command_line_has_no_contradiction() {
 
 #[test]
 fn every_command_has_a_help_with_examples() {
-    let lines =
-        ["app create", "app show", "app set", "token", "status get", "status set", "subscribe", "watch"];
+    let lines = [
+        "app create",
+        "app show",
+        "app set",
+        "certs",
+        "token",
+        "status get",
+        "status set",
+        "subscribe",
+        "watch",
+    ];
     for line in lines.iter().copied().chain([""]) {
         let words: Vec<&str> = line.split_whitespace().chain(["--help"]).collect();
         let error = parse(&words).unwrap_err();

@@ -40,6 +40,6 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let mut service = admin::connect(&args.admin).await?;
     let created = service.create_app(admin::request(&args.admin, message)).await;
-    let created = admin::outcome("app create", created)?;
+    let created = admin::outcome(&args.admin, "app create", created)?;
     admin::show(args.admin.output, created.app, Some(&created.token_key))
 }

@@ -51,5 +51,5 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let mut service = admin::connect(&args.admin).await?;
     let updated = service.update_app(admin::request(&args.admin, message)).await;
-    admin::show(args.admin.output, admin::outcome("app set", updated)?.app, None)
+    admin::show(args.admin.output, admin::outcome(&args.admin, "app set", updated)?.app, None)
 }

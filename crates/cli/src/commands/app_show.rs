@@ -23,5 +23,5 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let message = GetAppRequest { app_id: args.app_id };
     let mut service = admin::connect(&args.admin).await?;
     let read = service.get_app(admin::request(&args.admin, message)).await;
-    admin::show(args.admin.output, admin::outcome("app show", read)?.app, None)
+    admin::show(args.admin.output, admin::outcome(&args.admin, "app show", read)?.app, None)
 }

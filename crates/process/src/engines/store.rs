@@ -7,7 +7,7 @@ use rollcall_store::{
     MemoryStore, Partitions, Store,
     redis::{ConnectError, Options, RedisStore},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{MEMORY, Secret, metered::MeteredStore, open, opened};
 use crate::Error;
@@ -31,12 +31,58 @@ impl Default for StoreConfig {
     }
 }
 
-impl StoreConfig {
-    /// Returns the default of a service that is a process of its own: a Redis server beside it.
-    pub fn of_a_service() -> Self {
+/// What a service may have for a store, which decides whether its configuration has a section for it.
+pub trait StoreSection: Serialize + DeserializeOwned + Validate + Send {
+    /// Whether there is a section.
+    const IS_SECTION: bool;
+    /// The store.
+    type Opened;
+
+    /// Returns the default of a service that is a process of its own.
+    fn of_a_service() -> Self;
+
+    /// Opens the store, with its calls counted in `metrics`.
+    fn open(&self, metrics: &Registry) -> impl Future<Output = Result<Self::Opened, Error>>;
+}
+
+/// A Redis server beside the process by default.
+impl StoreSection for StoreConfig {
+    const IS_SECTION: bool = true;
+    type Opened = Arc<dyn Store>;
+
+    fn of_a_service() -> Self {
         Self { url: Secret::new("redis://127.0.0.1:6379"), ..Self::default() }
     }
 
+    async fn open(&self, metrics: &Registry) -> Result<Arc<dyn Store>, Error> {
+        Self::open(self, metrics).await
+    }
+}
+
+/// Of a service that has no store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoStore;
+
+impl StoreSection for NoStore {
+    const IS_SECTION: bool = false;
+    type Opened = ();
+
+    fn of_a_service() -> Self {
+        Self
+    }
+
+    async fn open(&self, _: &Registry) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Validate for NoStore {
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl StoreConfig {
     /// Says whether the store is in this process's memory.
     pub fn is_memory(&self) -> bool {
         self.url.expose() == MEMORY

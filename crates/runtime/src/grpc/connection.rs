@@ -13,27 +13,41 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_rustls::server::TlsStream;
+use tokio_util::{
+    either::Either,
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+};
+use tonic::transport::server::Connected;
 
-/// A TCP connection that ends when its token is cancelled.
+use crate::tls::Peer;
+
+/// A TCP connection, in clear text or by TLS, that ends when its token is cancelled.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    peer: Peer,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Connection {
     /// Ties a connection to the token.
-    pub(super) fn new(stream: TcpStream, cut: CancellationToken) -> Self {
-        Self { stream, cut: Box::pin(cut.cancelled_owned()) }
+    pub(super) fn plain(stream: TcpStream, cut: CancellationToken) -> Self {
+        Self { stream: Either::Left(stream), peer: Peer::default(), cut: Box::pin(cut.cancelled_owned()) }
+    }
+
+    /// Ties a connection to the token whose peer has shown who it is.
+    pub(super) fn secure(stream: TlsStream<TcpStream>, cut: CancellationToken) -> Self {
+        let peer = Peer::of(stream.get_ref().1.peer_certificates());
+        Self { stream: Either::Right(Box::new(stream)), peer, cut: Box::pin(cut.cancelled_owned()) }
     }
 }
 
+/// Each call on the connection is told who its peer is.
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 

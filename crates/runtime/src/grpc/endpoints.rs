@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
-use tonic::{Code, Status, TimeoutExpired};
+use rollcall_proto::role::Role;
+use tonic::{Code, Status, TimeoutExpired, transport::Channel};
 
 use super::Traced;
 use crate::{
     clock::{Clock, Monotonic},
     error::Error,
     rng,
+    tls::Tls,
 };
 
 /// How long an instance is passed over that could not be reached.
@@ -46,10 +48,23 @@ pub struct Picked {
 }
 
 impl Endpoints {
-    /// Reads URLs with commas between. They are connected to when first used.
+    /// Reads URLs with commas between, which are spoken to in clear text. They are connected to when first used.
     pub fn new(urls: &str, clock: Clock) -> Result<Self, Error> {
+        Self::made(urls, clock, super::channel)
+    }
+
+    /// Reads URLs as [`Self::new`] does, which are spoken to as `tls` says; by TLS, with servers of this role alone.
+    pub fn of(role: Role, urls: &str, tls: &Tls, clock: Clock) -> Result<Self, Error> {
+        Self::made(urls, clock, |url| super::channel_to(role, url, tls))
+    }
+
+    fn made(
+        urls: &str,
+        clock: Clock,
+        channel: impl Fn(&str) -> Result<Channel, Error>,
+    ) -> Result<Self, Error> {
         let instance = |url: &str| {
-            let channel = Traced::new(super::channel(url.trim())?);
+            let channel = Traced::new(channel(url.trim())?);
             Ok(Instance { channel, down_until: AtomicU64::new(0) })
         };
         let instances = urls.split(',').map(instance).collect::<Result<Vec<_>, Error>>()?;
