@@ -7,6 +7,12 @@ use std::time::Duration;
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// Returns the point that many seconds after the Unix epoch; stops at the end of time.
+    #[must_use]
+    pub fn from_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
     /// Returns the point `duration` later; stops at the end of time.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod custom;
+mod kick;
 mod session;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,8 @@ use crate::{
 /// The greatest number of sessions of one user; one more login kicks the oldest.
 pub const SESSIONS_MAX: usize = 32;
 /// How many ended sessions are remembered with their reason, until their gateway has reported them.
-pub const ENDED_MAX: usize = 16;
+/// All of a user's sessions can end at once, and each gateway has to hear of its own.
+pub const ENDED_MAX: usize = SESSIONS_MAX;
 
 /// One login of one device, alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,9 @@ pub struct UserState {
     pub last_online_at: Option<Timestamp>,
     /// Ended sessions that their gateway has not reported yet, oldest first, at most [`ENDED_MAX`].
     pub ended: Vec<(SessionId, EndReason)>,
+    /// Tokens issued in this second or before are revoked (SPEC H7): when the app kicked the user last; `None` while it
+    /// never did.
+    pub revoked_until: Option<Timestamp>,
 }
 
 /// What an event does to the timers of a user's sessions.

@@ -101,6 +101,11 @@ impl Users {
         Ok(Some(Applied { state, status_version, record_version, changed, ended }))
     }
 
+    /// Reads a user.
+    pub async fn read(&self, app: AppId, user: &UserId) -> Result<UserState, Error> {
+        decode(self.store.get(&[Key::User(app, *user)]).await?.into_iter().next().flatten())
+    }
+
     /// Reads the statuses of users, in their order. A record that cannot be read fails its own place only.
     pub async fn statuses(
         &self,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Decision, ENDED_MAX, EndReason, SESSIONS_MAX, Session, Timer, UserState};
 use crate::{
     id::{DeviceId, Op, Platform, SessionId},
+    status::RecordVersion,
     time::Timestamp,
 };
 
@@ -101,8 +102,8 @@ impl UserState {
     /// Holds a session again that expires at `deadline`: its gateway has its connection, and we have lost or ended
     /// it. `former` is the id that it had in an earlier boot of its gateway.
     ///
-    /// One that is over for its client is refused with the reason: it was kicked or replaced, or its device has
-    /// logged in since. A session that exists already changes nothing.
+    /// One that is over for its client is refused with the reason: it was kicked or replaced, its device has logged in
+    /// since, or the app has kicked the user since. A session that exists already changes nothing.
     pub fn on_assert(
         &self,
         session: SessionId,
@@ -118,6 +119,11 @@ impl UserState {
         let mut ended = self.ended.iter().filter(|(id, _)| *id == session || *id == former);
         if let Some((_, reason)) = ended.find(|(_, reason)| over(reason)) {
             return Err(*reason);
+        }
+        // Orders are versions, and those are times of the store or later.
+        let kicked = self.revoked_until.map(|at| RecordVersion(at.0));
+        if kicked.is_some() && login.order <= kicked {
+            return Err(EndReason::Kicked);
         }
         let of_device = |other: &&Session| other.platform == login.platform && other.device == login.device;
         if self.sessions.values().filter(of_device).any(|other| other.order > login.order) {
@@ -148,7 +154,7 @@ impl UserState {
     }
 
     /// Remembers why sessions ended, for a gateway that has not heard of it.
-    fn remember(&mut self, ended: &[(SessionId, EndReason)]) {
+    pub(super) fn remember(&mut self, ended: &[(SessionId, EndReason)]) {
         self.ended.extend(ended);
         let excess = self.ended.len().saturating_sub(ENDED_MAX);
         self.ended.drain(..excess);

@@ -1,5 +1,7 @@
 //! Tests of the user's state machine, as stories and against a reference model.
 
+mod kick;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -286,13 +288,13 @@ fn expiry_ends_all_due_sessions_in_one_decision_and_remembers_why() {
 }
 
 #[test]
-fn no_more_than_16_ended_sessions_are_remembered_and_the_oldest_go() {
+fn no_more_than_32_ended_sessions_are_remembered_and_the_oldest_go() {
     let mut state = UserState::default();
-    for n in 1..=20 {
+    for n in 1..=40 {
         state = login(&state, n, Platform::Web, "same");
     }
     assert_eq!(state.ended.len(), ENDED_MAX);
-    assert_eq!(state.ended[0].0, session(4));
+    assert_eq!(state.ended[0].0, session(8));
 }
 
 #[derive(Debug, Clone)]
@@ -302,6 +304,7 @@ enum Event {
     Lost(u64),
     Expired(Vec<u64>),
     Set(u64, u64, String),
+    Kick,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -312,6 +315,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => counter.clone().prop_map(Event::Logout),
         1 => counter.clone().prop_map(Event::Lost),
         1 => prop::collection::vec(counter.clone(), 0..4).prop_map(Event::Expired),
+        1 => Just(Event::Kick),
         2 => (counter, 0u64..4, "[a-c]{0,1}").prop_map(|(n, op, text)| Event::Set(n, op, text)),
     ]
 }
@@ -375,6 +379,10 @@ proptest! {
                 Event::Lost(n) => {
                     model.drop_session(n, true);
                     state.on_connection_lost(session(n), EndReason::Closed, now)
+                }
+                Event::Kick => {
+                    model = Model { used: model.used, ops: model.ops, ..Model::default() };
+                    Some(state.on_kick(now))
                 }
                 Event::Expired(ns) => {
                     for n in &ns { model.drop_session(*n, true) }

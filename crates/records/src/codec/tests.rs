@@ -50,11 +50,12 @@ fn states() -> impl Strategy<Value = UserState> {
         collection::btree_map(platforms(), any::<u64>().prop_map(Timestamp), 0..=7),
         "[^\0]{0,25}",
         option::of(any::<u64>().prop_map(Timestamp)),
-        collection::vec((session_ids(), reasons()), 0..=16),
+        collection::vec((session_ids(), reasons()), 0..=32),
+        option::of(any::<u64>().prop_map(Timestamp)),
     )
-        .prop_map(|(sessions, marks, custom, last_online_at, ended)| {
+        .prop_map(|(sessions, marks, custom, last_online_at, ended, revoked_until)| {
             let custom = CustomStatus::new(&custom).unwrap();
-            UserState { sessions, marks, custom, last_online_at, ended }
+            UserState { sessions, marks, custom, last_online_at, ended, revoked_until }
         })
 }
 

@@ -23,6 +23,8 @@ struct StoredUser {
     last_online_at: Option<u64>,
     #[prost(message, repeated, tag = "5")]
     ended: Vec<StoredEnd>,
+    #[prost(uint64, optional, tag = "6")]
+    revoked_until: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -83,6 +85,7 @@ pub(crate) fn encode(state: &UserState) -> Bytes {
         custom: state.custom.as_str().to_owned(),
         last_online_at: state.last_online_at.map(|at| at.0),
         ended: ended.collect(),
+        revoked_until: state.revoked_until.map(|at| at.0),
     };
     stored.encode_to_vec().into()
 }
@@ -93,6 +96,7 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
     let mut state = UserState {
         custom: CustomStatus::new(&stored.custom).map_err(|error| Error::field("custom status", &error))?,
         last_online_at: stored.last_online_at.map(Timestamp),
+        revoked_until: stored.revoked_until.map(Timestamp),
         ..UserState::default()
     };
     for session in stored.sessions {
