@@ -22,6 +22,11 @@ use crate::{
 
 /// Connects to the admin service.
 pub(crate) async fn connect(options: &AdminOptions) -> Result<AdminServiceClient<Channel>, Failure> {
+    Ok(AdminServiceClient::new(channel(options).await?))
+}
+
+/// Connects to where the services for operators are.
+pub(crate) async fn channel(options: &AdminOptions) -> Result<Channel, Failure> {
     let unreachable = |error: tonic::transport::Error| Failure::AdminUnreachable {
         address: options.admin.clone(),
         reason: root_cause(&error),
@@ -30,8 +35,7 @@ pub(crate) async fn connect(options: &AdminOptions) -> Result<AdminServiceClient
     if let Some(tls) = tls(options)? {
         endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
     }
-    let channel = endpoint.connect_timeout(options.timeout).connect().await.map_err(unreachable)?;
-    Ok(AdminServiceClient::new(channel))
+    endpoint.connect_timeout(options.timeout).connect().await.map_err(unreachable)
 }
 
 /// Reads the certificates to connect with. The server must be presence by its certificate, whatever its address.

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
 use crate::commands::{
-    app_create, app_set, app_show, certs, status_get, status_set, subscribe, token, watch,
+    app_create, app_set, app_show, certs, kick, status_get, status_set, subscribe, token, watch,
 };
 
 const ABOUT: &str = "\
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Certs(certs::Args),
     /// Makes a token for a user, as the app's backend would
     Token(token::Args),
+    /// Ends all sessions of a user and revokes the tokens issued so far, as the app's backend would
+    Kick(kick::Args),
     /// Shows and sets statuses
     #[command(subcommand)]
     Status(Status),

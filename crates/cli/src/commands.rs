@@ -4,6 +4,7 @@ pub(crate) mod app_create;
 pub(crate) mod app_set;
 pub(crate) mod app_show;
 pub(crate) mod certs;
+pub(crate) mod kick;
 pub(crate) mod status_get;
 pub(crate) mod status_set;
 pub(crate) mod subscribe;
@@ -22,6 +23,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::App(App::Show(args)) => app_show::run(args).await,
         Command::App(App::Set(args)) => app_set::run(args).await,
         Command::Certs(args) => certs::run(&args),
+        Command::Kick(args) => kick::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Status(Status::Get(args)) => status_get::run(args).await,
         Command::Status(Status::Set(args)) => status_set::run(args).await,

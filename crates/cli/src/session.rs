@@ -165,6 +165,7 @@ impl Listener for LinkListener {
     }
 
     fn on_user_sig_expired(&self) {
+        note("the token has run out, and the session ends soon");
         self.end(Code::SessionTokenExpired, "the token has run out");
     }
 }

@@ -73,6 +73,7 @@ impl Client {
         let (event_tx, event_rx) = mailbox::mailbox();
         let driver = Driver {
             config: config.clone(),
+            login: wire::Login::default(),
             commands: command_rx,
             login_user: login_user_tx,
             events: event_tx,
@@ -113,6 +114,17 @@ impl Client {
         let (reply, answer) = oneshot::channel();
         self.command(Command::Login(Box::new(Login { request, reply }))).await?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Shows a new token of the user who is logged in, so that the session outlives the one before, or goes on after
+    /// [`on_user_sig_expired`](crate::Listener::on_user_sig_expired) (SPEC H3). From then on the client connects again
+    /// with it. The session lasts as long as the token that runs out last.
+    ///
+    /// Errors: those of the token at [`login`](Self::login): 70003, 70014, 70013, 70001, 70052; the session and its
+    /// token are then as before. After 9508 the client shows the token when it connects again.
+    pub async fn refresh_token(&self, token: &str) -> Result<(), Error> {
+        let request = Request::RefreshToken(wire::RefreshToken { token: token.to_owned() });
+        self.call(request).await.map(drop)
     }
 
     /// Logs the user out, which makes them UNLOGINED if this was their last session (SPEC A4, H6).

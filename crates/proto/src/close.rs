@@ -27,10 +27,12 @@ pub enum CloseCode {
     Kicked = 3504,
     /// The same device logged in again.
     Replaced = 3505,
+    /// The token ran out, and no new one was shown in time.
+    TokenExpired = 3506,
 }
 
 impl CloseCode {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::GoingAway,
         Self::LoginTimeout,
         Self::HeartbeatTimeout,
@@ -42,6 +44,7 @@ impl CloseCode {
         Self::LoginRefused,
         Self::Kicked,
         Self::Replaced,
+        Self::TokenExpired,
     ];
 
     /// Finds the close code with this number.
@@ -73,6 +76,7 @@ impl CloseCode {
             Self::LoginRefused => "the login was refused",
             Self::Kicked => "kicked",
             Self::Replaced => "the same device logged in again",
+            Self::TokenExpired => "the token has run out",
         }
     }
 }

@@ -10,8 +10,9 @@ fn every_frame_of_the_protocol_page_is_read_and_written_back_equal() {
     for block in page.split("```json\n").skip(1) {
         let text = block.split("```").next().unwrap();
         let said: Value = serde_json::from_str(text).unwrap();
-        let from_server =
-            ["reply", "statusChanged", "kicked", "draining"].iter().any(|name| said.get(name).is_some());
+        let from_server = ["reply", "statusChanged", "kicked", "draining", "tokenExpired"]
+            .iter()
+            .any(|name| said.get(name).is_some());
         let read = if from_server {
             serde_json::to_value(serde_json::from_str::<ServerFrame>(text).unwrap())
         } else {

@@ -11,6 +11,7 @@ use rollcall_domain::{
     code::Refusal,
     id::{AppId, Op, SessionId, UserId},
     status::{Status, StatusVersion},
+    time::Timestamp,
 };
 use rollcall_proto::{
     again,
@@ -22,7 +23,7 @@ use rollcall_proto::{
     },
     presence::v1::{
         GetStatusVersionsRequest, GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest,
-        SetSelfStatusRequest, presence_service_client::PresenceServiceClient,
+        RefreshTokenRequest, SetSelfStatusRequest, presence_service_client::PresenceServiceClient,
     },
     refusal,
     subscription::v1::{
@@ -147,6 +148,21 @@ impl Backend {
     ) -> Result<LoginResponse, Refusal> {
         let call = async |mut presence: PresenceServiceClient<_>, request| presence.login(request).await;
         self.presence(trace, login.not_after, login, call).await
+    }
+
+    /// Verifies a new token of a user who is logged in, and returns when it runs out.
+    pub(crate) async fn refresh_token(
+        &self,
+        trace: &TraceParent,
+        key: UserKey,
+        token: String,
+    ) -> Result<Timestamp, Refusal> {
+        let (app_id, user_id) = names(key);
+        let request = RefreshTokenRequest { app_id, user_id, token };
+        let call =
+            async |mut presence: PresenceServiceClient<_>, request| presence.refresh_token(request).await;
+        let response = self.presence(trace, NO_LIMIT, request, call).await?;
+        Ok(Timestamp::from_seconds(response.token_expires_at))
     }
 
     /// Ends a session by logout.

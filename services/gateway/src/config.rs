@@ -28,6 +28,9 @@ pub struct Config {
     /// How long a connection may take to log in. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub login_timeout: Duration,
+    /// How long a session goes on after its token ran out, unless a new one is shown. Default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub token_grace: Duration,
     /// How often presence is told of one session that was heard. Default 100 s.
     #[serde(with = "humantime_serde")]
     pub upload_every: Duration,
@@ -68,6 +71,7 @@ impl Config {
             expiry: Duration::from_secs(400),
             heartbeat: Duration::from_secs(50),
             login_timeout: Duration::from_secs(5),
+            token_grace: Duration::from_secs(60),
             upload_every: Duration::from_secs(100),
             upload_left: Duration::from_secs(120),
             report_every: Duration::from_secs(2),
@@ -83,6 +87,7 @@ impl Config {
             Profile::Fast => Self {
                 expiry: Duration::from_secs(8),
                 heartbeat: Duration::from_secs(1),
+                token_grace: Duration::from_secs(5),
                 upload_every: Duration::from_secs(2),
                 upload_left: Duration::from_millis(2500),
                 report_every: Duration::from_millis(500),

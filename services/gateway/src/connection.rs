@@ -25,7 +25,9 @@ use rollcall_domain::{
     user::EndReason,
 };
 use rollcall_proto::{
-    client::v1::{Draining, Kicked, Reply, ServerFrame, reply, server_frame::Event as ServerEvent},
+    client::v1::{
+        Draining, Kicked, Reply, ServerFrame, TokenExpired, reply, server_frame::Event as ServerEvent,
+    },
     close::CloseCode,
 };
 
@@ -153,7 +155,8 @@ impl Connection {
         self.gateway.hub.remove_session(&self.handle, reason);
         if let Some(code) = code {
             let last = (code == CloseCode::Kicked).then(|| {
-                let message = "a newer login ended this session, log in again to take over".to_owned();
+                let message =
+                    "a newer login or the app ended this session, log in again to take over".to_owned();
                 let kicked = Kicked { code: Code::Kicked.number(), message };
                 self.codec.encode(&ServerFrame { event: Some(ServerEvent::Kicked(kicked)) })
             });
@@ -225,6 +228,12 @@ impl Connection {
         }
         if let Some(reconnect_after_ms) = self.handle.take_draining() {
             let event = ServerEvent::Draining(Draining { reconnect_after_ms });
+            return Some(self.codec.encode(&ServerFrame { event: Some(event) }));
+        }
+        if self.handle.take_token_end() {
+            let grace = self.gateway.config.token_grace.as_millis();
+            let closes_after_ms = u32::try_from(grace).unwrap_or(u32::MAX);
+            let event = ServerEvent::TokenExpired(TokenExpired { closes_after_ms });
             return Some(self.codec.encode(&ServerFrame { event: Some(event) }));
         }
         let hold_own = self.running == Running::Own;

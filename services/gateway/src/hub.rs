@@ -7,7 +7,7 @@
 //!
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
 //! `hub/lists.rs` keeps edges equal to subscription lists, `hub/reports.rs` is what presence is told, `hub/resync.rs`
-//! what is read again.
+//! what is read again, `hub/tokens.rs` when tokens run out.
 
 mod apps;
 mod index;
@@ -15,6 +15,7 @@ mod lists;
 mod push;
 mod reports;
 mod resync;
+mod tokens;
 mod wheel;
 
 use std::{
@@ -43,6 +44,7 @@ use self::{
     lists::List,
     push::Shown,
     reports::session_ref,
+    tokens::TokenEnd,
     wheel::Wheel,
 };
 use crate::{codec::Codec, interest::Interest};
@@ -66,6 +68,7 @@ pub(crate) struct SessionHandle {
     slot: SessionSlot,
     /// Whether a logout is on its way.
     leaving: AtomicBool,
+    token: TokenEnd,
     /// In how many milliseconds the client is to move, and 1; 0 for no need to, or once it was told.
     draining: AtomicU32,
     /// When the client was last heard, as [`Monotonic`].
@@ -203,6 +206,7 @@ struct App {
 pub(crate) struct Hub {
     state: Mutex<State>,
     expiry: Duration,
+    token_grace: Duration,
     /// The users that the notifier is asked for: those in the index.
     pub(crate) interest: Interest,
     /// Rung when presence should be told something at once.
@@ -210,8 +214,9 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Makes an empty hub whose clients may be silent for `expiry`, looked for every `tick`.
-    pub(crate) fn new(expiry: Duration, tick: Duration, now: Monotonic) -> Self {
+    /// Makes an empty hub whose clients may be silent for `expiry`, and stay for `token_grace` after their token ran
+    /// out; both are looked for every `tick`.
+    pub(crate) fn new(expiry: Duration, token_grace: Duration, tick: Duration, now: Monotonic) -> Self {
         Self {
             state: Mutex::new(State {
                 index: Index::default(),
@@ -225,6 +230,7 @@ impl Hub {
                 tally: Tally::default(),
             }),
             expiry,
+            token_grace,
             interest: Interest::default(),
             to_report: Notify::new(),
         }
@@ -238,7 +244,8 @@ impl Hub {
         counter
     }
 
-    /// Adds the session of a login that is stored. It is owed what its user's other sessions are shown.
+    /// Adds the session of a login that is stored, with a token that runs out at `token_end`. It is owed what its
+    /// user's other sessions are shown.
     pub(crate) fn add_session(
         &self,
         key: UserKey,
@@ -246,6 +253,7 @@ impl Hub {
         login: LoginRecord,
         codec: Codec,
         heard: Monotonic,
+        token_end: Monotonic,
     ) -> Arc<SessionHandle> {
         let mut state = self.state.lock();
         let (user, new) = state.index.add_session(key);
@@ -262,6 +270,7 @@ impl Hub {
             login,
             slot,
             leaving: AtomicBool::new(false),
+            token: TokenEnd::new(token_end),
             draining: AtomicU32::new(0),
             heard: AtomicU64::new(heard.0),
             has_output: AtomicBool::new(true),
@@ -287,7 +296,7 @@ impl Hub {
         if let Some(node) = state.index.node_mut(user) {
             node.value.local.get_or_insert_default().sessions.push(slot);
         }
-        state.wheel.insert(heard.plus(self.expiry), (slot, counter));
+        state.wheel.insert(heard.plus(self.expiry).min(handle.token.at()), (slot, counter));
         handle
     }
 
@@ -342,22 +351,30 @@ impl Hub {
         }
     }
 
-    /// Ends the sessions whose clients were silent for the expiry.
-    pub(crate) fn end_silent(&self, now: Monotonic) {
+    /// Ends the sessions whose clients were silent for the expiry, tells those whose token has run out, and ends theirs
+    /// after the grace.
+    pub(crate) fn end_due(&self, now: Monotonic) {
         let mut state = self.state.lock();
         for (slot, counter) in state.wheel.advance(now) {
             let Some(session) = state.sessions[slot as usize].as_mut() else { continue };
             if session.handle.counter != counter || session.ended {
                 continue;
             }
-            let due = session.handle.last_heard().plus(self.expiry);
-            if now <= due {
-                state.wheel.insert(due, (slot, counter));
-                continue;
+            let handle = Arc::clone(&session.handle);
+            let silent = handle.last_heard().plus(self.expiry);
+            let token_end = handle.token.at();
+            let (ran_out, leaves) = (handle.token_ran_out(now), token_end.plus(self.token_grace));
+            if now > silent {
+                handle.order_close(CloseCode::HeartbeatTimeout);
+                state.tally.silent += 1;
+                self.queue_ended(&mut state, slot, EndReason::Timeout);
+            } else if now > leaves {
+                handle.order_close(CloseCode::TokenExpired);
+                self.queue_ended(&mut state, slot, EndReason::Closed);
+            } else {
+                let next = if ran_out { leaves } else { token_end };
+                state.wheel.insert(silent.min(next), (slot, counter));
             }
-            session.handle.order_close(CloseCode::HeartbeatTimeout);
-            state.tally.silent += 1;
-            self.queue_ended(&mut state, slot, EndReason::Timeout);
         }
     }
 

@@ -52,7 +52,7 @@ struct Gateway {
 
 impl Gateway {
     fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
-        let hub = Hub::new(config.expiry, service::TICK, clock.monotonic());
+        let hub = Hub::new(config.expiry, config.token_grace, service::TICK, clock.monotonic());
         let (registration, store_clock) = (Registration::default(), Mutex::default());
         let resync = Resync::default();
         Arc::new(Self { config, clock, hub, backend, metrics, registration, store_clock, resync })

@@ -60,6 +60,7 @@ methods! {
     Subscribe = "subscribe",
     Unsubscribe = "unsubscribe",
     ListSubscriptions = "list_subscriptions",
+    RefreshToken = "refresh_token",
 }
 
 /// How a report went.

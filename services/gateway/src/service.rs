@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports, resync};
 
-/// How often silent clients are looked for.
+/// How often silent clients, and tokens that have run out, are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// The time between two ticks from which it counts as a pause.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Service {
         tasks.spawn(link::run(Arc::clone(&gateway), notifiers, rest.clone()));
         tasks.spawn(resync::run(Arc::clone(&gateway), rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
-        tasks.spawn(end_silent(Arc::clone(&gateway), rest.clone()));
+        tasks.spawn(end_due(Arc::clone(&gateway), rest.clone()));
         let served = tokio::select! {
             () = edge::run(Arc::clone(&gateway), listener, shutdown.clone()) => Ok(()),
             result = grpc::serve(health, Routes::default(), &["rollcall.gateway"], shutdown.clone()) => result,
@@ -99,8 +99,9 @@ impl Service {
     }
 }
 
-/// Ends the sessions of silent clients, until `shutdown`. A pause of ours is nobody's silence.
-async fn end_silent(gateway: Arc<Gateway>, shutdown: CancellationToken) {
+/// Ends the sessions of silent clients and of those whose token ran out, until `shutdown`. A pause of ours is nobody's
+/// silence.
+async fn end_due(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut before = gateway.clock.monotonic();
@@ -113,7 +114,7 @@ async fn end_silent(gateway: Arc<Gateway>, shutdown: CancellationToken) {
             warn!(?passed, "this gateway stood still, what it did not hear meanwhile is not counted");
             gateway.hub.excuse(passed, now);
         }
-        gateway.hub.end_silent(now);
+        gateway.hub.end_due(now);
     }
 }
 

@@ -47,6 +47,16 @@ impl Gateway {
         estimate.map_or(0, |now| now.plus(self.backend.patience()).0)
     }
 
+    /// Returns when a moment by the store's clock will have come: never before, and later by less than a reply took;
+    /// the end of time while the store's clock is not known.
+    pub(crate) fn when(&self, at: Timestamp) -> Monotonic {
+        let now = self.clock.monotonic();
+        match self.store_clock.lock().estimate(now) {
+            Some(store) => now.plus(Duration::from_micros(at.0.saturating_sub(store.0)) + ROUNDING),
+            None => Monotonic(u64::MAX),
+        }
+    }
+
     /// Begins a call that changes something of a user.
     pub(crate) fn change<'a>(&self, trace: &'a TraceParent, key: UserKey) -> Change<'a> {
         Change { trace, key, not_after: self.not_after() }

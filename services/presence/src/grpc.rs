@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod gateway;
 mod presence;
+mod user;
 
 use rollcall_domain::code::Refusal;
 use rollcall_proto::{common::v1 as common, convert};
@@ -10,10 +11,11 @@ use rollcall_proto::{common::v1 as common, convert};
 use crate::sessions::Caller;
 
 /// The names of what is served, for health.
-pub(crate) const SERVICE_NAMES: [&str; 3] = [
+pub(crate) const SERVICE_NAMES: [&str; 4] = [
     rollcall_proto::admin::v1::admin_service_server::SERVICE_NAME,
     rollcall_proto::gateway::v1::gateway_service_server::SERVICE_NAME,
     rollcall_proto::presence::v1::presence_service_server::SERVICE_NAME,
+    rollcall_proto::presence::v1::user_service_server::SERVICE_NAME,
 ];
 
 /// Reads what names a caller.

@@ -12,7 +12,7 @@ use rollcall_domain::{
 use rollcall_proto::convert;
 use rollcall_records::{App, Apps, Call, Error, Users, Windows};
 use rollcall_store::{Store, port::WindowKind};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::{metrics::Metrics, tokens::Bearer};
 
@@ -56,6 +56,13 @@ pub(crate) struct LoggedIn {
     pub(crate) token_expires_at: Timestamp,
 }
 
+/// What a kick by the app did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KickedUser {
+    pub(crate) sessions: usize,
+    pub(crate) revoked_until: Timestamp,
+}
+
 /// The answers to a query, in order of first mention.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
@@ -65,17 +72,18 @@ pub(crate) struct Answers {
 
 impl Sessions {
     /// Verifies the token and adds the session, which expires unless it is heard of. Checked in the order of
-    /// SPEC H1. A session that was added before is left as it is.
+    /// SPEC H1; whether the token is revoked is decided together with the login. A session that was added before is left as it is.
     pub(crate) async fn login(&self, login: &Login, call: impl Into<Call<'_>>) -> Result<LoggedIn, Error> {
         let Login { caller: Caller { app: app_id, user, session }, .. } = *login;
         let app = self.apps.get(app_id).await?;
         let now = self.store.now().await?;
-        let token_expires_at = Bearer { app: app_id, user, now }.verify(&login.token, &app.keys)?;
+        let token = Bearer { app: app_id, user, now }.verify(&login.token, &app.keys)?;
 
         let (platform, device) = (login.platform, login.device);
         let applied = self
             .users
             .apply(app_id, &user, call, |state, now| {
+                state.check_token(token.issued_at)?;
                 Ok(state.on_login(session, platform, device, self.expiry, now))
             })
             .await?;
@@ -88,8 +96,38 @@ impl Sessions {
             version: applied.status_version,
             order: order.unwrap_or(applied.record_version),
             app,
-            token_expires_at,
+            token_expires_at: token.expires_at,
         })
+    }
+
+    /// Verifies a new token of a user who is logged in, and returns when it runs out. Checked as at login (SPEC H3).
+    pub(crate) async fn refresh_token(
+        &self,
+        app: AppId,
+        user: UserId,
+        token: &str,
+    ) -> Result<Timestamp, Error> {
+        let keys = self.apps.get(app).await?;
+        let now = self.store.now().await?;
+        let token = Bearer { app, user, now }.verify(token, &keys.keys)?;
+        // A kick that comes right after ends the session itself.
+        self.users.read(app, &user).await?.check_token(token.issued_at)?;
+        Ok(token.expires_at)
+    }
+
+    /// Ends all sessions of a user, and revokes the tokens that were issued until now (SPEC H7).
+    pub(crate) async fn kick(
+        &self,
+        app: AppId,
+        user: UserId,
+        call: impl Into<Call<'_>>,
+    ) -> Result<KickedUser, Error> {
+        self.apps.get(app).await?;
+        let applied = self.users.apply(app, &user, call, |state, now| Ok(Some(state.on_kick(now)))).await?;
+        self.metrics.decided(&applied.ended);
+        info!(app = app.get(), %user, sessions = applied.ended.len(), "kicked a user");
+        let revoked_until = applied.state.revoked_until.unwrap_or_default();
+        Ok(KickedUser { sessions: applied.ended.len(), revoked_until })
     }
 
     /// Ends the session by logout; one that is gone already is no error (SPEC H6).

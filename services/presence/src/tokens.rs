@@ -25,6 +25,13 @@ pub(crate) struct Bearer {
     pub(crate) now: Timestamp,
 }
 
+/// What a token that is good says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -34,11 +41,11 @@ struct Claims {
 }
 
 impl Bearer {
-    /// Verifies a token, and returns when it runs out. Checked in this order: 70003, 70014, 70013, 70001.
-    pub(crate) fn verify(&self, token: &str, keys: &[TokenKey]) -> Result<Timestamp, Refusal> {
+    /// Verifies a token. Checked in this order: 70003, 70014, 70013, 70001; whether it is revoked (70052) is the user's
+    /// record's to say.
+    pub(crate) fn verify(&self, token: &str, keys: &[TokenKey]) -> Result<Verified, Refusal> {
         let claims = signed(token, keys).ok_or_else(bad)?;
-        // A missing `iat` counts as 0; what revokes by it comes with the kick of the server side.
-        let _issued_at = claims.iat.as_ref().map_or(Some(Timestamp::default()), time).ok_or_else(bad)?;
+        let issued_at = claims.iat.as_ref().map_or(Some(Timestamp::default()), time).ok_or_else(bad)?;
         let expires_at = time(&claims.exp).ok_or_else(bad)?;
         if !self.is_audience(&claims.aud).ok_or_else(bad)? {
             return Err(Refusal::new(
@@ -55,7 +62,7 @@ impl Bearer {
         if self.now >= expires_at {
             return Err(Refusal::new(Code::TokenExpired, "the token has run out, expected one still valid"));
         }
-        Ok(expires_at)
+        Ok(Verified { issued_at, expires_at })
     }
 
     /// Says whether an audience is or holds the app, as decimal text or as number; `None` if it is neither text
@@ -100,7 +107,7 @@ fn time(value: &Value) -> Option<Timestamp> {
         reason = "float to integer saturates, and the fraction of a second is meant to go"
     )]
     let seconds = number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64))?;
-    Some(Timestamp(seconds.saturating_mul(1_000_000)))
+    Some(Timestamp::from_seconds(seconds))
 }
 
 fn bad() -> Refusal {

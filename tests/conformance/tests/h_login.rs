@@ -290,6 +290,7 @@ async fn calls_without_login_are_refused_and_a_login_may_follow() {
         for call in [
             json!({ "ping": {} }),
             json!({ "logout": {} }),
+            json!({ "refreshToken": { "token": app.token("bob") } }),
             json!({ "setSelfStatus": { "custom": "x" } }),
             json!({ "getUserStatus": { "userIds": ["bob"] } }),
             json!({ "subscribe": { "userIds": ["alice"] } }),

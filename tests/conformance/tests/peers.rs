@@ -5,7 +5,10 @@ use rollcall_proto::{
     admin::v1::{GetAppRequest, admin_service_client::AdminServiceClient},
     gateway::v1::{RegisterRequest, gateway_service_client::GatewayServiceClient},
     notifier::v1::{AttachRequest, notifier_service_client::NotifierServiceClient},
-    presence::v1::{GetUserStatusRequest, presence_service_client::PresenceServiceClient},
+    presence::v1::{
+        GetUserStatusRequest, KickUserRequest, presence_service_client::PresenceServiceClient,
+        user_service_client::UserServiceClient,
+    },
     role::Role,
     subscription::v1::{ListSubscriptionsRequest, subscription_service_client::SubscriptionServiceClient},
 };
@@ -41,6 +44,11 @@ async fn refuses(channel: Channel, service: &str) -> bool {
             let (app_id, user_id) = user();
             let request = GetUserStatusRequest { app_id, user_ids: vec![user_id], caller_id: String::new() };
             PresenceServiceClient::new(channel).get_user_status(request).await.map(drop)
+        }
+        "user" => {
+            let (app_id, user_id) = user();
+            let request = KickUserRequest { app_id, user_id };
+            UserServiceClient::new(channel).kick_user(request).await.map(drop)
         }
         "subscription" => {
             let (app_id, user_id) = user();
@@ -93,6 +101,7 @@ async fn each_service_of_a_cluster_is_for_its_callers_alone() {
         (Role::Presence, "admin", &[Role::Operator][..]),
         (Role::Presence, "gateway", &[Role::Gateway]),
         (Role::Presence, "presence", &[Role::Gateway, Role::Backend]),
+        (Role::Presence, "user", &[Role::Backend, Role::Operator]),
         (Role::Subscription, "subscription", &[Role::Gateway, Role::Backend]),
         (Role::Notifier, "notifier", &[Role::Gateway]),
     ] {

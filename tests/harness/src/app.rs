@@ -12,6 +12,7 @@ use rollcall_client::{Client, Config, Platform};
 use rollcall_proto::{
     admin::v1::{CreateAppRequest, UpdateAppRequest, admin_service_client::AdminServiceClient},
     common::v1::{Edition, Limits},
+    presence::v1::{KickUserRequest, KickUserResponse, user_service_client::UserServiceClient},
     role::Role,
 };
 use serde_json::{Value, json};
@@ -108,6 +109,19 @@ impl App {
         let mut claims = self.claims(user);
         alter(&mut claims);
         self.sign(&claims)
+    }
+
+    /// Makes a token for a user that is good for some seconds: at least `seconds`, and less than one more.
+    pub fn token_for(&self, user: &str, seconds: u64) -> String {
+        self.token_with(user, |claims| claims["exp"] = json!(now() + seconds + 1))
+    }
+
+    /// Kicks a user, as the app's backend does.
+    pub async fn kick(&self, user: &str) -> KickUserResponse {
+        let channel = self.addresses.channel(Role::Presence, Role::Backend);
+        let request = KickUserRequest { app_id: self.id, user_id: user.to_owned() };
+        let kicked = UserServiceClient::new(channel).kick_user(request).await;
+        kicked.expect("a user can be kicked").into_inner()
     }
 
     /// Signs claims with the app's key, as its backend does.

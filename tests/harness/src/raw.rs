@@ -257,6 +257,27 @@ impl Raw {
         self.inbox.kicked
     }
 
+    /// Shows a new token.
+    pub async fn refresh_token(&mut self, token: &str) -> Reply {
+        self.call(json!({ "refreshToken": { "token": token } })).await
+    }
+
+    /// Waits until `tokenExpired` was pushed, once more than what was awaited before.
+    pub async fn token_expired(&mut self) {
+        within("tokenExpired", async {
+            while self.inbox.token_ends == 0 {
+                assert!(self.receive().await, "the connection ended before tokenExpired: {:?}", self.inbox);
+            }
+        })
+        .await;
+        self.inbox.token_ends -= 1;
+    }
+
+    /// Returns how often `tokenExpired` was pushed and not awaited.
+    pub fn token_ends(&self) -> u32 {
+        self.inbox.token_ends
+    }
+
     /// Sends a ping every second from now on.
     pub fn keep_alive(&mut self) {
         let sink = Arc::clone(&self.sink);

@@ -35,6 +35,8 @@ pub(super) enum Effect {
     Subscribe,
     /// Subscriptions went; an empty list means all.
     Unsubscribe(Vec<String>),
+    /// This token counts from now on.
+    Refresh(String),
 }
 
 /// A call that waits.
@@ -88,6 +90,14 @@ impl Calls {
         self.waiting.remove(&id)
     }
 
+    /// Returns the token that the last call was to show of those that wait.
+    pub(super) fn token_on_its_way(&self) -> Option<String> {
+        self.waiting.values().rev().find_map(|waiting| match &waiting.effect {
+            Effect::Refresh(token) => Some(token.clone()),
+            _ => None,
+        })
+    }
+
     /// Says whether nobody waits for a reply.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.values().all(|waiting| waiting.reply.is_closed())
@@ -105,6 +115,7 @@ fn effect(request: &Request, own_version: Option<u64>) -> Effect {
     match request {
         Request::SetSelfStatus(_) => Effect::Set(own_version),
         Request::Subscribe(_) => Effect::Subscribe,
+        Request::RefreshToken(refresh) => Effect::Refresh(refresh.token.clone()),
         Request::Unsubscribe(unsubscribe) => Effect::Unsubscribe(unsubscribe.user_ids.clone()),
         _ => Effect::Nothing,
     }

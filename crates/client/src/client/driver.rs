@@ -4,7 +4,7 @@
 use std::{future::Future, pin::pin, sync::Arc};
 
 use rollcall_domain::id::UserId;
-use rollcall_proto::client::v1 as wire;
+use rollcall_proto::client::v1::{self as wire, client_frame::Call as Request};
 use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
@@ -54,6 +54,8 @@ enum Stop {
 
 pub(super) struct Driver {
     pub(super) config: Arc<Config>,
+    /// How the user logs in, with the newest token.
+    pub(super) login: wire::Login,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) login_user: watch::Sender<Option<UserId>>,
     pub(super) events: Sender,
@@ -81,20 +83,20 @@ impl Driver {
     }
 
     async fn keep_connected(&mut self, login: Login) {
-        let request = login.request.clone();
+        self.login = login.request.clone();
         let mut backoff = Backoff::new(self.config.reconnect_base, self.config.reconnect_max);
         let Some(mut online) = self.first_login(login, &mut backoff).await else { return };
         loop {
             let since = clock::now();
-            let error = match session::serve(self, online, &request).await {
+            let error = match session::serve(self, online).await {
                 End::Lost(error) => error,
                 end => return self.finish(end),
             };
             backoff.on_lived(clock::now() - since);
             info!(%error, "lost the connection");
-            self.calls.fail(&error);
+            self.lose_calls(&error);
             self.events.push(Event::Disconnected(error));
-            match self.reconnect(&request, &mut backoff).await {
+            match self.reconnect(&mut backoff).await {
                 Ok(again) => online = again,
                 Err(end) => return self.finish(end),
             }
@@ -107,7 +109,7 @@ impl Driver {
         let limit = self.config.call_timeout;
         let mut last = None;
         let outcome = tokio::select! {
-            outcome = timeout(limit, self.log_in(&login.request, backoff, &mut last)) => outcome,
+            outcome = timeout(limit, self.log_in(backoff, &mut last)) => outcome,
             () = login.reply.closed() => Ok(Err(Stop::Refused(Error::disconnected("the login was given up")))),
         };
         let error = match outcome {
@@ -134,10 +136,10 @@ impl Driver {
     }
 
     /// Logs in again, for as long as it takes.
-    async fn reconnect(&mut self, request: &wire::Login, backoff: &mut Backoff) -> Result<Online, End> {
+    async fn reconnect(&mut self, backoff: &mut Backoff) -> Result<Online, End> {
         self.events.push(Event::Connecting);
         self.pause(backoff).await.map_err(stopped)?;
-        let online = self.log_in(request, backoff, &mut None).await.map_err(stopped)?;
+        let online = self.log_in(backoff, &mut None).await.map_err(stopped)?;
         self.diff.on_reconnect();
         self.on_logged_in(&online);
         Ok(online)
@@ -153,19 +155,17 @@ impl Driver {
     }
 
     /// Tries until an answer comes; `last` is why the last attempt failed.
-    async fn log_in(
-        &mut self,
-        request: &wire::Login,
-        backoff: &mut Backoff,
-        last: &mut Option<Error>,
-    ) -> Result<Online, Stop> {
+    async fn log_in(&mut self, backoff: &mut Backoff, last: &mut Option<Error>) -> Result<Online, Stop> {
         let is_first = self.login_user.borrow().is_none();
         let config = self.config.clone();
         loop {
-            let error = match self.meanwhile(connection::log_in(&config, request.clone())).await? {
+            let login = self.login.clone();
+            let error = match self.meanwhile(connection::log_in(&config, login.clone())).await? {
                 Ok(online) => return Ok(online),
                 Err(Failure::Network(error)) => error,
                 Err(Failure::Refused(error)) if !is_first && is_passing(error.code) => error,
+                // There was a newer token before the answer came.
+                Err(Failure::Refused(error)) if login.token != self.login.token => error,
                 Err(Failure::Refused(error)) => return Err(Stop::Refused(error)),
             };
             debug!(%error, "an attempt to connect failed");
@@ -191,15 +191,31 @@ impl Driver {
                 None => return Err(Stop::Dropped),
                 Some(Command::Logout(reply)) => return Err(Stop::LogOut(reply)),
                 Some(Command::Login(login)) => refuse_login(*login),
-                Some(Command::Call(call)) => {
-                    let error = match *self.login_user.borrow() {
-                        Some(_) => Error::disconnected("the connection is gone, the client is reconnecting"),
-                        None => Error::not_logged_in(),
-                    };
-                    let _ = call.reply.send(Err(error));
-                }
+                Some(Command::Call(call)) => self.refuse(call),
             }
         }
+    }
+
+    /// Answers a call that cannot be made now. A new token is kept, for the next attempt to connect.
+    fn refuse(&mut self, call: Call) {
+        let is_logged_in = self.login_user.borrow().is_some();
+        let error = match call.request {
+            _ if !is_logged_in => Error::not_logged_in(),
+            Request::RefreshToken(refresh) => {
+                self.login.token = refresh.token;
+                Error::disconnected("the connection is gone, the client is reconnecting with this token")
+            }
+            _ => Error::disconnected("the connection is gone, the client is reconnecting"),
+        };
+        let _ = call.reply.send(Err(error));
+    }
+
+    /// Ends the calls in flight of a connection that is gone. A token on its way counts as the newest.
+    pub(super) fn lose_calls(&mut self, error: &Error) {
+        if let Some(token) = self.calls.token_on_its_way() {
+            self.login.token = token;
+        }
+        self.calls.fail(error);
     }
 
     fn finish(&mut self, end: End) {

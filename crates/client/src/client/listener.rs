@@ -49,8 +49,10 @@ pub trait Listener: Send + Sync + 'static {
     /// Hears that a newer login or the app's backend ended the session. The user is logged out.
     fn on_kicked_offline(&self) {}
 
-    /// Hears that the token has run out, so that the client cannot come back. The user is logged out: log in
-    /// with a new token.
+    /// Hears that the token has run out. While connected the user is still logged in: calls fail with 6206 until
+    /// [`Client::refresh_token`](crate::Client::refresh_token) shows a new one, and without it the session ends a
+    /// minute later, with `on_disconnected` (6206). If the token ran out while the connection was lost, the user is
+    /// logged out already ([`Client::get_login_user`](crate::Client::get_login_user) is none): log in with a new one.
     fn on_user_sig_expired(&self) {}
 }
 

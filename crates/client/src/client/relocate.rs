@@ -3,7 +3,6 @@
 
 use std::{pin::pin, time::Duration};
 
-use rollcall_proto::client::v1 as wire;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info};
 
@@ -29,10 +28,10 @@ pub(super) enum Moved {
 
 impl Driver {
     /// Opens a session on another connection, and then leaves this one. Calls of the app wait meanwhile.
-    pub(super) async fn relocate(&mut self, mut old: Online, login: &wire::Login) -> Result<Moved, End> {
+    pub(super) async fn relocate(&mut self, mut old: Online) -> Result<Moved, End> {
         self.finish_calls(&mut old).await?;
         let config = self.config.clone();
-        let mut attempt = pin!(connection::log_in(&config, login.clone()));
+        let mut attempt = pin!(connection::log_in(&config, self.login.clone()));
         let mut lost = None;
         let outcome = loop {
             tokio::select! {
@@ -48,7 +47,7 @@ impl Driver {
         let error = match outcome {
             Ok(new) => {
                 old.connection.close().await;
-                self.calls.fail(&Error::disconnected("the server stopped before it answered"));
+                self.lose_calls(&Error::disconnected("the server stopped before it answered"));
                 info!("moved to another server");
                 self.diff.on_reconnect();
                 let news = self.diff.on_push(vec![new.info.status.clone()]);

@@ -29,7 +29,7 @@ enum Leave {
 }
 
 /// Serves a connection, and then those to which the server asks to move, until one ends.
-pub(super) async fn serve(driver: &mut Driver, mut online: Online, login: &wire::Login) -> End {
+pub(super) async fn serve(driver: &mut Driver, mut online: Online) -> End {
     let mut move_at = None;
     loop {
         match stay(driver, &mut online, move_at).await {
@@ -42,7 +42,7 @@ pub(super) async fn serve(driver: &mut Driver, mut online: Online, login: &wire:
                 return end;
             }
         }
-        (online, move_at) = match driver.relocate(online, login).await {
+        (online, move_at) = match driver.relocate(online).await {
             Ok(Moved::Elsewhere(new)) => (*new, None),
             Ok(Moved::Not(old, again)) => (*old, Some(again)),
             Err(end) => return end,
@@ -113,6 +113,7 @@ impl Driver {
             }
             // Who has moved, or is about to, need not hear it again.
             Received::Draining(_) => {}
+            Received::TokenExpired(_) => self.events.push(Event::UserSigExpired),
             Received::Kicked(kicked) => {
                 return Err(End::Over(Error::new(Code::Kicked, kicked.message), Some(Event::KickedOffline)));
             }
@@ -143,6 +144,7 @@ impl Driver {
             (Effect::Subscribe, Some(Returned::Subscribe(result))) => {
                 self.diff.forget(result.evicted.iter().map(String::as_str));
             }
+            (Effect::Refresh(token), _) => self.login.token = token,
             (Effect::Unsubscribe(ids), _) if ids.is_empty() => self.diff.forget_others(),
             (Effect::Unsubscribe(ids), _) => self.diff.forget(ids.iter().map(String::as_str)),
             _ => {}
@@ -172,7 +174,12 @@ impl Driver {
                 Ok(Received::Reply(reply)) if reply.id == id => return calls::outcome(reply).map(drop),
                 Ok(Received::Reply(reply)) => self.on_reply(reply),
                 // Who logs out need not hear of it any more, nor of a kick.
-                Ok(Received::StatusChanged(_) | Received::Kicked(_) | Received::Draining(_)) => {}
+                Ok(
+                    Received::StatusChanged(_)
+                    | Received::Kicked(_)
+                    | Received::Draining(_)
+                    | Received::TokenExpired(_),
+                ) => {}
                 Err(Closed::Final(Some(CloseCode::LoggedOut), _)) => return Ok(()),
                 Err(Closed::Lost(error) | Closed::Final(_, error)) => return Err(error),
             }
@@ -189,6 +196,10 @@ fn ended(closed: Closed) -> End {
         Closed::Lost(error) => End::Lost(error),
         Closed::Final(Some(CloseCode::Kicked), error) => {
             End::Over(Error::new(Code::Kicked, error.description), Some(Event::KickedOffline))
+        }
+        Closed::Final(Some(CloseCode::TokenExpired), error) => {
+            let error = Error::new(Code::SessionTokenExpired, error.description);
+            End::Over(error.clone(), Some(Event::Disconnected(error)))
         }
         Closed::Final(_, error) => End::Over(error.clone(), Some(Event::Disconnected(error))),
     }

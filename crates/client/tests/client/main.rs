@@ -6,3 +6,4 @@ mod login;
 mod reconnect;
 mod relocate;
 mod server;
+mod tokens;

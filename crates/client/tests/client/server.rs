@@ -142,6 +142,10 @@ impl Peer {
         self.send(Event::Kicked(wire::Kicked { code: 6208, message: "newer login".to_owned() })).await;
     }
 
+    pub(crate) async fn end_token(&mut self) {
+        self.send(Event::TokenExpired(wire::TokenExpired { closes_after_ms: 60_000 })).await;
+    }
+
     pub(crate) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame { code: code.number().into(), reason: code.reason().into() };
         let _ = self.socket.close(Some(frame)).await;

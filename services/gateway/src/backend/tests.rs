@@ -5,7 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rollcall_domain::id::BootId;
 use rollcall_proto::presence::v1::{
-    GetStatusVersionsResponse, GetUserStatusResponse, LogoutResponse, SetSelfStatusResponse,
+    GetStatusVersionsResponse, GetUserStatusResponse, LogoutResponse, RefreshTokenResponse,
+    SetSelfStatusResponse,
     presence_service_server::{PresenceService, PresenceServiceServer},
 };
 use rollcall_runtime::{
@@ -39,6 +40,13 @@ impl PresenceService for Listening {
     }
 
     async fn login(&self, _: Request<LoginRequest>) -> Result<Response<LoginResponse>, Refused> {
+        Err(Refused::unimplemented("not in these tests"))
+    }
+
+    async fn refresh_token(
+        &self,
+        _: Request<RefreshTokenRequest>,
+    ) -> Result<Response<RefreshTokenResponse>, Refused> {
         Err(Refused::unimplemented("not in these tests"))
     }
 

@@ -84,7 +84,11 @@ impl Connection {
     }
 
     fn take(&mut self, id: u32, trace: CallTrace, call: Option<Call>) -> Result<(), Refusal> {
-        match call.ok_or_else(no_call)? {
+        let call = call.ok_or_else(no_call)?;
+        if !matches!(call, Call::Ping(_) | Call::Logout(_) | Call::RefreshToken(_)) {
+            self.check_token()?;
+        }
+        match call {
             Call::Login(_) => {
                 return Err(Refusal::new(
                     Code::InvalidParameter,
@@ -122,6 +126,15 @@ impl Connection {
                 let change = CommandChange::Unsubscribe(unsubscribe.user_ids);
                 self.queue(Command { ids: vec![id], trace, change });
             }
+            Call::RefreshToken(refresh) => {
+                let (gateway, handle) = (Arc::clone(&self.gateway), Arc::clone(&self.handle));
+                let passed = trace.passed().clone();
+                self.ask(id, Method::RefreshToken, trace, async move {
+                    let end = gateway.backend.refresh_token(&passed, handle.key, refresh.token).await?;
+                    gateway.hub.put_off_token_end(&handle, gateway.when(end), gateway.clock.monotonic());
+                    Ok(None)
+                });
+            }
             Call::ListSubscriptions(_) => {
                 self.settings().check_others()?;
                 let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
@@ -131,6 +144,17 @@ impl Connection {
                     Ok(Some(reply::Result::ListSubscriptions(ListSubscriptionsResult { user_ids })))
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Checks that the session's token has not run out (SPEC H3).
+    fn check_token(&self) -> Result<(), Refusal> {
+        if self.handle.token_ran_out(self.gateway.clock.monotonic()) {
+            return Err(Refusal::new(
+                Code::SessionTokenExpired,
+                "the session's token has run out, expected refresh_token with a new one",
+            ));
         }
         Ok(())
     }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message, WebSocket};
-use rollcall_domain::code::{Code, Refusal};
+use rollcall_domain::{
+    code::{Code, Refusal},
+    time::Timestamp,
+};
 use rollcall_proto::{
     client::v1::{Login, LoginResult, ServerFrame, client_frame::Call, reply, server_frame::Event},
     close::CloseCode,
@@ -145,11 +148,14 @@ async fn try_log_in(
 
     gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
     let record = LoginRecord { platform: login.platform, device, order: response.login_order };
-    let handle = gateway.hub.add_session(key, counter, record, codec, heard);
+    let token_end = gateway.when(Timestamp::from_seconds(response.token_expires_at));
+    let handle = gateway.hub.add_session(key, counter, record, codec, heard, token_end);
     gateway.hub.merge_own(&handle, own, version);
     let listed = gateway.attach(key, gateway.hub.list_length(&key).is_none());
     // Without the list in time the count is absent, and it is read in the background.
     let _ = tokio::time::timeout(LIST_LIMIT, listed).await;
+    // What ended the session between its commit and our interest was told to nobody here.
+    gateway.hub.doubt(&handle);
     let subscriptions = gateway.hub.list_length(&key).map(|length| u32::try_from(length).unwrap_or(u32::MAX));
     let result = LoginResult {
         heartbeat_seconds: u32::try_from(gateway.config.heartbeat.as_secs()).unwrap_or(u32::MAX),

@@ -7,7 +7,7 @@ use rollcall_domain::{
     status::StatusVersion,
 };
 
-use super::{Era, Hub, State, UserKey};
+use super::{Era, Hub, SessionHandle, State, UserKey};
 
 /// Users of each app.
 pub(crate) type Users = BTreeMap<AppId, Vec<UserId>>;
@@ -48,6 +48,15 @@ impl Hub {
             self.to_report.notify_one();
         }
         Stale { shown, here, era }
+    }
+
+    /// Has presence asked whether it still holds a session.
+    pub(crate) fn doubt(&self, handle: &SessionHandle) {
+        let mut state = self.state.lock();
+        let session = state.sessions[handle.slot as usize].as_mut();
+        if let Some(session) = session.filter(|session| session.handle.counter == handle.counter) {
+            session.doubted = true;
+        }
     }
 
     /// Compares versions that were read with those that are shown, and returns the users whose status must be

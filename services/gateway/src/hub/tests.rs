@@ -1,6 +1,7 @@
 //! Tests of the hub as stories: who is owed what, and what presence is told.
 
 mod resync;
+mod tokens;
 
 use axum::extract::ws::Message;
 use futures_util::FutureExt as _;
@@ -21,6 +22,7 @@ use crate::boot::Boot;
 
 const BOOT: u64 = 7;
 const EXPIRY: Duration = Duration::from_secs(400);
+const TOKEN_GRACE: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_secs(100);
 const LEFT: Duration = Duration::from_secs(120);
 
@@ -41,13 +43,19 @@ fn settings(status: bool) -> Settings {
 }
 
 fn hub() -> Hub {
-    let hub = Hub::new(EXPIRY, Duration::from_millis(100), seconds(0));
+    let hub = Hub::new(EXPIRY, TOKEN_GRACE, Duration::from_millis(100), seconds(0));
     hub.set_settings(app(), settings(true), 1);
     hub
 }
 
 fn login(hub: &Hub, user: &str) -> Arc<SessionHandle> {
-    let handle = hub.add_session((app(), id(user)), hub.next_counter(), record(), Codec::Json, seconds(0));
+    login_until(hub, user, Monotonic(u64::MAX))
+}
+
+/// Logs in with a token that runs out at `token_end`.
+fn login_until(hub: &Hub, user: &str, token_end: Monotonic) -> Arc<SessionHandle> {
+    let key = (app(), id(user));
+    let handle = hub.add_session(key, hub.next_counter(), record(), Codec::Json, seconds(0), token_end);
     hub.apply_list(&handle.key, 1, &[]);
     handle
 }
@@ -272,14 +280,14 @@ fn a_client_silent_for_the_expiry_is_ended_and_never_before() {
     let beating = login(&hub, "b");
     beating.heard(seconds(390));
     for now in 1..=400 {
-        hub.end_silent(seconds(now));
+        hub.end_due(seconds(now));
         assert_eq!(silent.closing(), None, "at {now} s");
     }
-    hub.end_silent(Monotonic(400_200));
+    hub.end_due(Monotonic(400_200));
     assert_eq!(silent.closing(), Some(CloseCode::HeartbeatTimeout));
-    hub.end_silent(seconds(789));
+    hub.end_due(seconds(789));
     assert_eq!(beating.closing(), None);
-    hub.end_silent(seconds(791));
+    hub.end_due(seconds(791));
     assert_eq!(beating.closing(), Some(CloseCode::HeartbeatTimeout));
     let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(791));
     let reasons: Vec<i32> = report.request.ended.iter().map(|ended| ended.reason).collect();
@@ -353,7 +361,8 @@ fn nothing_is_left_when_the_last_session_has_gone() {
 #[test]
 fn a_list_read_before_its_newest_change_is_read_again() {
     let hub = hub();
-    let watcher = hub.add_session((app(), id("w")), hub.next_counter(), record(), Codec::Json, seconds(0));
+    let (key, never) = ((app(), id("w")), Monotonic(u64::MAX));
+    let watcher = hub.add_session(key, hub.next_counter(), record(), Codec::Json, seconds(0), never);
     hub.begin_list_command(&watcher.key);
     let delta = ListDelta { previous: 1, version: 2, added: vec![id("t")], removed: vec![] };
     assert!(!hub.end_list_command(&watcher.key, Some(&delta)), "the first read is still on its way");
@@ -384,12 +393,12 @@ fn a_pause_of_ours_is_nobodys_silence() {
     let hub = hub();
     let alice = login(&hub, "alice");
     hub.excuse(Duration::from_secs(300), seconds(350));
-    hub.end_silent(seconds(650));
+    hub.end_due(seconds(650));
     assert_eq!(alice.closing(), None);
     hub.excuse(Duration::from_secs(10_000), seconds(660));
-    hub.end_silent(seconds(1060));
+    hub.end_due(seconds(1060));
     assert_eq!(alice.closing(), None, "heard at the end of the pause at the latest");
-    hub.end_silent(seconds(1061));
+    hub.end_due(seconds(1061));
     assert_eq!(alice.closing(), Some(CloseCode::HeartbeatTimeout));
 }
 

@@ -5,8 +5,9 @@ use rollcall_proto::{
     again, convert,
     presence::v1::{
         GetStatusVersionsRequest, GetStatusVersionsResponse, GetUserStatusRequest, GetUserStatusResponse,
-        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, SetSelfStatusRequest,
-        SetSelfStatusResponse, presence_service_server::PresenceService,
+        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshTokenRequest,
+        RefreshTokenResponse, SetSelfStatusRequest, SetSelfStatusResponse,
+        presence_service_server::PresenceService,
     },
     trace::TraceParent,
 };
@@ -34,6 +35,17 @@ impl PresenceService for Sessions {
             app: Some(convert::settings_to_wire(caller.app, &done.app.settings, done.app.version.0)),
             token_expires_at: done.token_expires_at.seconds(),
         }))
+    }
+
+    async fn refresh_token(
+        &self,
+        request: Request<RefreshTokenRequest>,
+    ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let RefreshTokenRequest { app_id, user_id, token } = request.into_inner();
+        let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
+        let user = convert::user_id(&user_id).map_err(|refusal| refused(&refusal))?;
+        let end = Self::refresh_token(self, app, user, &token).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(RefreshTokenResponse { token_expires_at: end.seconds() }))
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {

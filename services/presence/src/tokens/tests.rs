@@ -12,7 +12,8 @@ const EXP: u64 = START + 1_000_000;
 
 fn verify_at(token: &str, now: Timestamp) -> Result<Timestamp, Code> {
     let keys = [TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(KEY.as_bytes()) }];
-    Bearer { app: app(), user: user("alice"), now }.verify(token, &keys).map_err(|refusal| refusal.code)
+    let verified = Bearer { app: app(), user: user("alice"), now }.verify(token, &keys);
+    verified.map(|token| token.expires_at).map_err(|refusal| refusal.code)
 }
 
 fn verify(claims: &Value) -> Result<Timestamp, Code> {

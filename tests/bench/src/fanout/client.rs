@@ -147,6 +147,7 @@ impl Client {
                 Ok(())
             }
             Event::Draining(_) => bail!("the server is about to stop"),
+            Event::TokenExpired(_) => bail!("the token ran out"),
             Event::Kicked(kicked) => bail!("kicked: {}", kicked.message),
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Inbox {
     replies: Vec<Reply>,
     pub(super) statuses: VecDeque<UserStatus>,
     pub(super) kicked: Option<i64>,
+    /// How often `tokenExpired` was pushed.
+    pub(super) token_ends: u32,
     /// How the connection has ended; none while it is open.
     pub(super) end: Option<End>,
     /// The version last pushed of each user.
@@ -47,6 +49,10 @@ impl Inbox {
                 "statusChanged" => self.take_push(reply::statuses(&body)),
                 // One that does nothing is closed later.
                 "draining" => assert!(body["reconnectAfterMs"].as_u64().is_some(), "{body}"),
+                "tokenExpired" => {
+                    assert!(body["closesAfterMs"].as_u64().is_some(), "{body}");
+                    self.token_ends += 1;
+                }
                 "kicked" => self.kicked = Some(body["code"].as_i64().expect("a code")),
                 _ => panic!("a frame of unknown kind {kind}: {body}"),
             }
