@@ -33,13 +33,22 @@ const APPS_MAX: usize = 4_096;
 /// Tells the time that has passed since some fixed point, and never goes back.
 pub type Elapsed = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// A key that signs tokens. Its text form never shows the secret.
+/// A key that tokens are checked with. Its text form never shows a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenKey {
     /// The name of the key within its app.
     pub kid: String,
+    /// What the key is made of.
+    pub material: KeyMaterial,
+}
+
+/// What a key is made of, which is also the one algorithm that it is for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyMaterial {
     /// The secret of HMAC-SHA256.
-    pub hs256: Bytes,
+    Hs256(Bytes),
+    /// The public key of Ed25519.
+    Ed25519([u8; 32]),
 }
 
 impl fmt::Debug for TokenKey {
@@ -116,14 +125,31 @@ impl Apps {
         app: AppId,
         mut change: impl FnMut(&Settings) -> Result<Settings, Refusal> + Send,
     ) -> Result<App, Error> {
+        self.modify(app, |before| Ok(App { settings: change(&before.settings)?, ..before.clone() })).await
+    }
+
+    /// Lets `change` make new keys of those stored, as [`Apps::update`] does with settings.
+    pub async fn update_keys(
+        &self,
+        app: AppId,
+        mut change: impl FnMut(&[TokenKey]) -> Result<Vec<TokenKey>, Refusal> + Send,
+    ) -> Result<App, Error> {
+        self.modify(app, |before| Ok(App { keys: change(&before.keys)?, ..before.clone() })).await
+    }
+
+    async fn modify(
+        &self,
+        app: AppId,
+        mut change: impl FnMut(&App) -> Result<App, Refusal> + Send,
+    ) -> Result<App, Error> {
         let trace = TraceParent::default();
         let call = Call::from(&trace);
         let (mut after, _, done) = commit::commit(&*self.store, Key::App(app), call, |record, _now| {
             let before = decode(record)?.ok_or_else(|| unknown(app))?;
-            let settings = change(&before.settings)?;
-            let changed = settings != before.settings;
-            let plan = changed.then(|| Plan::put(codec::app::encode(&settings, &before.keys)));
-            Ok((App { settings, ..before }, plan))
+            let after = change(&before)?;
+            let changed = after != before;
+            let plan = changed.then(|| Plan::put(codec::app::encode(&after.settings, &after.keys)));
+            Ok((after, plan))
         })
         .await?;
         self.forget(app);

@@ -21,7 +21,7 @@ mod windows;
 #[cfg(test)]
 mod fixture;
 
-pub use apps::{App, Apps, Elapsed, TokenKey};
+pub use apps::{App, Apps, Elapsed, KeyMaterial, TokenKey};
 pub use call::Call;
 pub use codec::Error as CodecError;
 pub use counts::OutboxCounts;

@@ -1,4 +1,6 @@
-//! The configuration of apps.
+//! The configuration of apps. `admin/keys.rs` has the keys of their tokens.
+
+mod keys;
 
 use bytes::Bytes;
 use rollcall_domain::{
@@ -7,7 +9,7 @@ use rollcall_domain::{
     id::AppId,
 };
 use rollcall_proto::{common::v1 as common, convert};
-use rollcall_records::{App, Apps, Error, TokenKey};
+use rollcall_records::{App, Apps, Error, KeyMaterial, TokenKey};
 use rollcall_runtime::rng;
 use tracing::info;
 
@@ -57,7 +59,8 @@ impl Admin {
         let base = Settings { edition: Edition::Standard, status: false, limits: Limits::default() };
         let settings = wish.overlay(&base)?;
         let secret = rng::hex_key();
-        let key = TokenKey { kid: FIRST_KID.to_owned(), hs256: Bytes::from(secret.clone()) };
+        let key =
+            TokenKey { kid: FIRST_KID.to_owned(), material: KeyMaterial::Hs256(Bytes::from(secret.clone())) };
         let created = self.apps.create(app, settings, vec![key]).await?;
         info!(app = app.get(), edition = ?settings.edition, status = settings.status, "created an app");
         Ok((created, secret))

@@ -1,16 +1,19 @@
-//! Tokens: JWT signed by HMAC-SHA256 with a key of the app (SPEC H1).
+//! Tokens: JWT signed with a key of the app, by HMAC-SHA256 or Ed25519, and UserSig (SPEC H1), which is in
+//! `tokens/user_sig.rs`.
 //!
-//! Source: RFC 7515 and RFC 7519, read strictly: the algorithm is exactly HS256, `sub`, `aud` and `exp` are
-//! required, times are numbers, there is no leeway. Claims that SPEC does not name, `nbf` among them, are not
-//! judged.
+//! Source: RFC 7515, RFC 7519 and RFC 8037, read strictly: the algorithm is exactly HS256 or EdDSA, and a key is for one
+//! of them alone, whatever a token says; `kid`, if there is one, names the key. `sub`, `aud` and `exp` are required, times
+//! are numbers, there is no leeway. Claims that SPEC does not name, `nbf` among them, are not judged.
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+mod user_sig;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use rollcall_domain::{
     code::{Code, Refusal},
     id::{AppId, UserId},
     time::Timestamp,
 };
-use rollcall_records::TokenKey;
+use rollcall_records::{KeyMaterial, TokenKey};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -44,25 +47,35 @@ impl Bearer {
     /// Verifies a token. Checked in this order: 70003, 70014, 70013, 70001; whether it is revoked (70052) is the user's
     /// record's to say.
     pub(crate) fn verify(&self, token: &str, keys: &[TokenKey]) -> Result<Verified, Refusal> {
+        // Three parts with two dots make a JWT, and no UserSig has one.
+        if !token.contains('.') {
+            return self.verify_user_sig(token, keys);
+        }
         let claims = signed(token, keys).ok_or_else(bad)?;
         let issued_at = claims.iat.as_ref().map_or(Some(Timestamp::default()), time).ok_or_else(bad)?;
         let expires_at = time(&claims.exp).ok_or_else(bad)?;
-        if !self.is_audience(&claims.aud).ok_or_else(bad)? {
+        self.check(self.is_audience(&claims.aud).ok_or_else(bad)?, &claims.sub, expires_at)?;
+        Ok(Verified { issued_at, expires_at })
+    }
+
+    /// Checks what a token with a good signature says, in SPEC H1's order: the app, the user, the time.
+    fn check(&self, is_app: bool, user: &str, expires_at: Timestamp) -> Result<(), Refusal> {
+        if !is_app {
             return Err(Refusal::new(
                 Code::AppMismatch,
-                format!("the token was issued for another app, expected {} in its aud", self.app),
+                format!("the token was issued for another app, expected one for app {}", self.app),
             ));
         }
-        if claims.sub != self.user.as_str() {
+        if user != self.user.as_str() {
             return Err(Refusal::new(
                 Code::UserMismatch,
-                "the token was issued for another user, expected the login's user id as its sub",
+                "the token was issued for another user, expected the login's user id in it",
             ));
         }
         if self.now >= expires_at {
             return Err(Refusal::new(Code::TokenExpired, "the token has run out, expected one still valid"));
         }
-        Ok(Verified { issued_at, expires_at })
+        Ok(())
     }
 
     /// Says whether an audience is or holds the app, as decimal text or as number; `None` if it is neither text
@@ -86,15 +99,23 @@ fn signed(token: &str, keys: &[TokenKey]) -> Option<Claims> {
     if token.len() > TOKEN_MAX_BYTES {
         return None;
     }
-    // Only the signature is the library's to judge: its time is not the store's, and its order not SPEC's.
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    keys.iter().find_map(|key| {
-        let data = decode::<Claims>(token, &DecodingKey::from_secret(&key.hs256), &validation).ok()?;
-        // RFC 7515, section 4.1.11: extensions that must be understood, and none is.
-        data.header.crit.is_none().then_some(data.claims)
+    let header = decode_header(token).ok()?;
+    // RFC 7515, section 4.1.11: extensions that must be understood, and none is.
+    if header.crit.is_some() {
+        return None;
+    }
+    let is_named = |key: &&TokenKey| header.kid.as_ref().is_none_or(|kid| *kid == key.kid);
+    keys.iter().filter(is_named).find_map(|key| {
+        let (algorithm, key) = match &key.material {
+            KeyMaterial::Hs256(secret) => (Algorithm::HS256, DecodingKey::from_secret(secret)),
+            KeyMaterial::Ed25519(public) => (Algorithm::EdDSA, DecodingKey::from_ed_der(public)),
+        };
+        // Only the signature is the library's to judge: its time is not the store's, and its order not SPEC's.
+        let mut validation = Validation::new(algorithm);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        decode(token, &key, &validation).ok().map(|data| data.claims)
     })
 }
 
@@ -113,8 +134,8 @@ fn time(value: &Value) -> Option<Timestamp> {
 fn bad() -> Refusal {
     Refusal::new(
         Code::BadToken,
-        "the token is malformed, or signed with another key or algorithm, expected a JWT signed by HS256 with \
-         text sub, aud and numeric exp",
+        "the token is malformed, or signed with another key or algorithm, expected a JWT signed by HS256 or \
+         EdDSA with a key of the app, or a UserSig; a JWT with text sub, aud and numeric exp",
     )
 }
 

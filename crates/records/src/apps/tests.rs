@@ -78,7 +78,7 @@ async fn an_app_that_exists_is_not_created_again() {
 async fn an_update_keeps_the_keys_and_an_equal_one_the_version() {
     let Cached { apps, .. } = cached();
     assert_eq!(code(&apps.update(app(), |held| Ok(*held)).await.unwrap_err()), Code::AppUnknown);
-    let keys = vec![TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(b"k") }];
+    let keys = vec![TokenKey { kid: "1".to_owned(), material: KeyMaterial::Hs256(Bytes::from_static(b"k")) }];
     let created = apps.create(app(), settings(false), keys).await.unwrap();
     assert_eq!(apps.update(app(), |held| Ok(*held)).await.unwrap(), created);
     let updated = apps.update(app(), |_| Ok(settings(true))).await.unwrap();

@@ -7,7 +7,7 @@ use prost::Message as _;
 use rollcall_domain::app::{Edition, Limits, Settings};
 
 use super::Error;
-use crate::apps::TokenKey;
+use crate::apps::{KeyMaterial, TokenKey};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct StoredApp {
@@ -26,6 +26,17 @@ struct StoredApp {
     /// 0 in a record from before there was one.
     #[prost(uint32, tag = "7")]
     window_calls: u32,
+    /// Apart from the others: who does not know them must not take one for a secret that is empty.
+    #[prost(message, repeated, tag = "10")]
+    ed25519_keys: Vec<StoredPublicKey>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredPublicKey {
+    #[prost(string, tag = "1")]
+    kid: String,
+    #[prost(bytes = "vec", tag = "2")]
+    public_key: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -45,6 +56,16 @@ impl fmt::Debug for StoredKey {
 
 /// Writes an app.
 pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
+    let secrets = keys.iter().filter_map(|key| match &key.material {
+        KeyMaterial::Hs256(secret) => Some(StoredKey { kid: key.kid.clone(), hs256: secret.clone() }),
+        KeyMaterial::Ed25519(_) => None,
+    });
+    let public_keys = keys.iter().filter_map(|key| match &key.material {
+        KeyMaterial::Ed25519(public) => {
+            Some(StoredPublicKey { kid: key.kid.clone(), public_key: public.to_vec() })
+        }
+        KeyMaterial::Hs256(_) => None,
+    });
     let stored = StoredApp {
         edition: settings.edition as u32,
         status: settings.status,
@@ -52,7 +73,8 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
         subscribe_ids: settings.limits.subscribe_ids,
         subscriptions: settings.limits.subscriptions,
         window_calls: settings.limits.window_calls,
-        keys: keys.iter().map(|key| StoredKey { kid: key.kid.clone(), hs256: key.hs256.clone() }).collect(),
+        keys: secrets.collect(),
+        ed25519_keys: public_keys.collect(),
     };
     stored.encode_to_vec().into()
 }
@@ -74,6 +96,13 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
         .into_iter()
         .find(|edition| *edition as u32 == stored.edition)
         .ok_or_else(|| Error::field("edition", &stored.edition))?;
-    let keys = stored.keys.into_iter().map(|key| TokenKey { kid: key.kid, hs256: key.hs256 }).collect();
+    let secret = |key: StoredKey| TokenKey { kid: key.kid, material: KeyMaterial::Hs256(key.hs256) };
+    let mut keys: Vec<TokenKey> = stored.keys.into_iter().map(secret).collect();
+    for StoredPublicKey { kid, public_key } in stored.ed25519_keys {
+        let length = public_key.len();
+        let public: [u8; 32] =
+            public_key.try_into().map_err(|_| Error::field("length of a public key", &length))?;
+        keys.push(TokenKey { kid, material: KeyMaterial::Ed25519(public) });
+    }
     Ok((Settings { edition, status: stored.status, limits }, keys))
 }

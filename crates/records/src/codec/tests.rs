@@ -12,7 +12,7 @@ use rollcall_domain::{
 };
 
 use super::*;
-use crate::apps::TokenKey;
+use crate::apps::{KeyMaterial, TokenKey};
 
 const VERSION: RecordVersion = RecordVersion(99);
 
@@ -138,7 +138,8 @@ fn values_that_no_release_wrote_are_errors_that_name_the_field() {
 fn an_app_survives_its_record_and_its_key_is_never_shown() {
     let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
     let settings = Settings { edition: Edition::Premium, status: true, limits };
-    let keys = vec![TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(b"secret") }];
+    let secret = KeyMaterial::Hs256(Bytes::from_static(b"secret"));
+    let keys = vec![TokenKey { kid: "1".to_owned(), material: secret }];
     assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));
     assert_eq!(format!("{keys:?}"), "[TokenKey { kid: \"1\", .. }]");
 }

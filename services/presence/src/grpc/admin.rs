@@ -3,13 +3,13 @@
 use rollcall_domain::{code::Refusal, id::AppId};
 use rollcall_proto::{
     admin::v1::{
-        CreateAppRequest, CreateAppResponse, GetAppRequest, GetAppResponse, UpdateAppRequest,
+        self as wire, CreateAppRequest, CreateAppResponse, GetAppRequest, GetAppResponse, UpdateAppRequest,
         UpdateAppResponse, admin_service_server::AdminService,
     },
     common::v1 as common,
     convert,
 };
-use rollcall_records::App;
+use rollcall_records::{App, KeyMaterial, TokenKey};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -45,6 +45,45 @@ impl AdminService for Admin {
         let updated = self.update(app, &wish).await.map_err(|error| failed(&error))?;
         Ok(Response::new(UpdateAppResponse { app: Some(to_wire(app, &updated)) }))
     }
+
+    async fn add_token_key(
+        &self,
+        request: Request<wire::AddTokenKeyRequest>,
+    ) -> Result<Response<wire::AddTokenKeyResponse>, Status> {
+        let wire::AddTokenKeyRequest { app_id, kid, ed25519_public_key } = request.into_inner();
+        let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
+        let added = self.add_key(app, &kid, &ed25519_public_key).await;
+        let token_key = added.map_err(|error| failed(&error))?;
+        Ok(Response::new(wire::AddTokenKeyResponse { token_key }))
+    }
+
+    async fn list_token_keys(
+        &self,
+        request: Request<wire::ListTokenKeysRequest>,
+    ) -> Result<Response<wire::ListTokenKeysResponse>, Status> {
+        let app = convert::app_id(request.into_inner().app_id).map_err(|refusal| refused(&refusal))?;
+        let keys = self.keys(app).await.map_err(|error| failed(&error))?;
+        let keys = keys.into_iter().map(key_to_wire).collect();
+        Ok(Response::new(wire::ListTokenKeysResponse { keys }))
+    }
+
+    async fn remove_token_key(
+        &self,
+        request: Request<wire::RemoveTokenKeyRequest>,
+    ) -> Result<Response<wire::RemoveTokenKeyResponse>, Status> {
+        let wire::RemoveTokenKeyRequest { app_id, kid } = request.into_inner();
+        let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
+        self.remove_key(app, &kid).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(wire::RemoveTokenKeyResponse {}))
+    }
+}
+
+fn key_to_wire(key: TokenKey) -> wire::TokenKey {
+    let (algorithm, ed25519_public_key) = match key.material {
+        KeyMaterial::Hs256(_) => ("HS256", Vec::new()),
+        KeyMaterial::Ed25519(public) => ("EdDSA", public.to_vec()),
+    };
+    wire::TokenKey { kid: key.kid, algorithm: algorithm.to_owned(), ed25519_public_key }
 }
 
 fn parse(

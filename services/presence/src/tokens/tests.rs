@@ -1,7 +1,8 @@
 //! Tests of tokens: which are accepted, and which code the others get.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bytes::Bytes;
-use jsonwebtoken::Header;
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 
 use super::*;
@@ -11,8 +12,28 @@ const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc
 const EXP: u64 = START + 1_000_000;
 
 fn verify_at(token: &str, now: Timestamp) -> Result<Timestamp, Code> {
-    let keys = [TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(KEY.as_bytes()) }];
-    let verified = Bearer { app: app(), user: user("alice"), now }.verify(token, &keys);
+    verify_with(token, now, &[secret("1", KEY)])
+}
+
+fn secret(kid: &str, key: &'static str) -> TokenKey {
+    TokenKey { kid: kid.to_owned(), material: KeyMaterial::Hs256(Bytes::from_static(key.as_bytes())) }
+}
+
+/// A pair of Ed25519 from 32 bytes that are all the same: the key as an app has it, and what its backend signs with.
+fn pair(kid: &str, seed: u8) -> (TokenKey, EncodingKey) {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+    let public: [u8; 32] = pair.public_key().as_ref().try_into().unwrap();
+    let key = TokenKey { kid: kid.to_owned(), material: KeyMaterial::Ed25519(public) };
+    (key, EncodingKey::from_ed_der(pair.to_pkcs8().unwrap().as_ref()))
+}
+
+fn signed_by(key: &EncodingKey, algorithm: Algorithm, kid: Option<&str>) -> String {
+    let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+    encode(&header, &claims("alice"), key).unwrap()
+}
+
+fn verify_with(token: &str, now: Timestamp, keys: &[TokenKey]) -> Result<Timestamp, Code> {
+    let verified = Bearer { app: app(), user: user("alice"), now }.verify(token, keys);
     verified.map(|token| token.expires_at).map_err(|refusal| refusal.code)
 }
 
@@ -96,7 +117,46 @@ fn times_may_have_fractions_and_any_size() {
 
 // SPEC H1
 #[test]
-fn only_hs256_is_an_algorithm() {
+fn a_token_is_checked_with_the_key_that_it_names_or_with_all_of_its_algorithm() {
+    let (one, by_one) = pair("ed-1", 1);
+    let (two, by_two) = pair("ed-2", 2);
+    let by_secret = EncodingKey::from_secret(KEY.as_bytes());
+    let keys = [one, secret("1", KEY), two];
+    let verify = |token: &str| verify_with(token, seconds(START), &keys);
+    for good in [
+        signed_by(&by_one, Algorithm::EdDSA, None),
+        signed_by(&by_two, Algorithm::EdDSA, None),
+        signed_by(&by_two, Algorithm::EdDSA, Some("ed-2")),
+        signed_by(&by_secret, Algorithm::HS256, None),
+        signed_by(&by_secret, Algorithm::HS256, Some("1")),
+    ] {
+        assert_eq!(verify(&good), Ok(seconds(EXP)), "{good}");
+    }
+    for bad in [
+        signed_by(&by_two, Algorithm::EdDSA, Some("ed-1")),
+        signed_by(&by_two, Algorithm::EdDSA, Some("1")),
+        signed_by(&by_two, Algorithm::EdDSA, Some("")),
+        signed_by(&by_secret, Algorithm::HS256, Some("ed-1")),
+        signed_by(&by_secret, Algorithm::HS256, Some("2")),
+        signed_by(&pair("ed-1", 3).1, Algorithm::EdDSA, None),
+    ] {
+        assert_eq!(verify(&bad), Err(Code::BadToken), "{bad}");
+    }
+}
+
+// SPEC H1, ATTACK X7
+#[test]
+fn a_public_key_is_nobodys_secret() {
+    let (key, _) = pair("1", 1);
+    let KeyMaterial::Ed25519(public) = &key.material else { panic!("a pair of Ed25519") };
+    let forged = signed_by(&EncodingKey::from_secret(public), Algorithm::HS256, Some("1"));
+    assert_eq!(verify_with(&forged, seconds(START), std::slice::from_ref(&key)), Err(Code::BadToken));
+    assert_eq!(verify_with(&forged, seconds(START), &[key, secret("2", KEY)]), Err(Code::BadToken));
+}
+
+// SPEC H1, ATTACK X7
+#[test]
+fn only_hs256_and_eddsa_are_algorithms() {
     let good = token(KEY, &claims("alice"));
     let payload_and_signature = good.split_once('.').unwrap().1;
     let payload = payload_and_signature.split_once('.').unwrap().0;
