@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
 use crate::commands::{
-    app_create, app_set, app_show, certs, kick, status_get, status_set, subscribe, token, watch,
+    app_create, app_key, app_set, app_show, certs, kick, status_get, status_set, subscribe, token, watch,
 };
 
 const ABOUT: &str = "\
@@ -72,6 +72,8 @@ pub(crate) enum App {
     Show(app_show::Args),
     /// Changes what is named of an app, and shows it; takes effect everywhere within 5 seconds
     Set(app_set::Args),
+    /// Adds, lists and removes the keys by which tokens of an app are checked
+    Key(app_key::Args),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! The commands, one module for each: its options, and what it does.
 
 pub(crate) mod app_create;
+pub(crate) mod app_key;
 pub(crate) mod app_set;
 pub(crate) mod app_show;
 pub(crate) mod certs;
@@ -22,6 +23,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::App(App::Create(args)) => app_create::run(args).await,
         Command::App(App::Show(args)) => app_show::run(args).await,
         Command::App(App::Set(args)) => app_set::run(args).await,
+        Command::App(App::Key(args)) => app_key::run(args).await,
         Command::Certs(args) => certs::run(&args),
         Command::Kick(args) => kick::run(args).await,
         Command::Token(args) => token::run(&args),

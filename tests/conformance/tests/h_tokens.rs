@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use rollcall_conformance::{GRACE, alice_watching_bob, offline, online, unlogined};
-use rollcall_harness::{App, Certs, Dial, Heard, Raw, Recorder, Rollcall, eventually, token};
+use rollcall_harness::{
+    Addresses, App, Certs, Dial, Heard, Process, Raw, Recorder, Rollcall, eventually, token,
+};
 use serde_json::{Value, json};
 
 /// The grace of the profile `fast`.
@@ -31,6 +33,24 @@ fn calls() -> [Value; 6] {
         json!({ "listSubscriptions": {} }),
         json!({ "login": {} }),
     ]
+}
+
+/// Starts a command of an operator.
+fn operate(rollcall: &Rollcall, name: &str, command: &[&str]) -> Process {
+    let Addresses { admin, certs, .. } = rollcall.addresses();
+    let admin = format!("{}://{admin}", if certs.is_some() { "https" } else { "http" });
+    let options = certs.as_ref().map(Certs::options).unwrap_or_default();
+    let more = ["--output", "json", "--admin", &admin].map(str::to_owned).into_iter().chain(options);
+    let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).chain(more).collect();
+    rollcall.ctl(name, &words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Makes a token of bob as `rollcallctl token` does.
+async fn made(rollcall: &Rollcall, name: &str, app: &App, how: &[&str]) -> String {
+    let id = app.id.to_string();
+    let token = rollcall.ctl(name, &[&["token", "--app-id", &id, "--user-id", "bob"], how].concat());
+    eventually("a token", async || token.output().ends_with('\n')).await;
+    token.output().trim().to_owned()
 }
 
 // SPEC H3
@@ -263,19 +283,74 @@ async fn rollcallctl_kicks_a_user() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
     let mut bob = app.session("bob", "d").await;
-    let admin = match &rollcall.addresses().certs {
-        Some(_) => format!("https://{}", rollcall.addresses().admin),
-        None => format!("http://{}", rollcall.addresses().admin),
-    };
     let id = app.id.to_string();
-    let mut words = vec!["kick", "--app-id", &id, "--user-id", "bob", "--output", "json", "--admin", &admin];
-    let options = rollcall.addresses().certs.as_ref().map(Certs::options).unwrap_or_default();
-    words.extend(options.iter().map(String::as_str));
-    let kick = rollcall.ctl("kick", &words);
+    let kick = operate(&rollcall, "kick", &["kick", "--app-id", &id, "--user-id", "bob"]);
     assert_eq!(bob.closed().await, Some(3504));
     eventually("the outcome", async || {
         let said: Option<Value> = serde_json::from_str(&kick.output()).ok();
         said.is_some_and(|said| said["user_id"] == "bob" && said["sessions"] == 1)
     })
     .await;
+}
+
+// SPEC H1, ATTACK X7
+#[tokio::test]
+async fn a_token_signed_by_a_key_of_ed25519_that_an_operator_added_is_accepted_until_it_is_removed() {
+    // The pair of RFC 8410, section 10.
+    let private = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let file = |name: &str, pem: &str| {
+        let path = rollcall.folder().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let (private, public) = (file("key.pem", private), file("public.pem", public));
+    let by_kid = made(&rollcall, "by-kid", &app, &["--ed25519-key", &private, "--kid", "ed"]).await;
+    let by_any = made(&rollcall, "by-any", &app, &["--ed25519-key", &private]).await;
+    let by_other = made(&rollcall, "by-other", &app, &["--ed25519-key", &private, "--kid", "1"]).await;
+    let code = async |token: &str| {
+        let mut bob = rollcall.connect().await;
+        bob.login_with(app.id, "bob", token, "PLATFORM_LINUX", "d").await.code
+    };
+    assert_eq!(code(&by_kid).await, 70003);
+
+    let id = app.id.to_string();
+    let add = operate(
+        &rollcall,
+        "add",
+        &["app", "key", "add", "--app-id", &id, "--kid", "ed", "--public-key", &public],
+    );
+    eventually("the key to be known", async || code(&by_kid).await == 0).await;
+    assert!(add.output().contains("EdDSA"), "{}", add.output());
+    eventually("all instances to know it", async || code(&by_any).await == 0).await;
+    assert_eq!(code(&by_other).await, 70003, "kid names a key of another algorithm");
+    assert_eq!(code(&app.token("bob")).await, 0, "the first key is still good");
+
+    let _remove = operate(&rollcall, "remove", &["app", "key", "remove", "--app-id", &id, "--kid", "ed"]);
+    eventually("the key to be gone", async || code(&by_kid).await == 70003).await;
+}
+
+// SPEC H1
+#[tokio::test]
+async fn a_user_sig_logs_in_runs_out_and_is_refreshed_as_a_jwt_does() {
+    let rollcall = Rollcall::start().await;
+    let (app, other) = (rollcall.app().await, rollcall.app().await);
+    let key = app.key.as_str();
+    let sig = made(&rollcall, "sig", &app, &["--key", key, "--user-sig"]).await;
+    let foreign = made(&rollcall, "foreign", &other, &["--key", key, "--user-sig"]).await;
+    let forged = made(&rollcall, "forged", &app, &["--key", &other.key, "--user-sig"]).await;
+    assert!(!sig.contains(['.', '+', '/', '=']), "{sig}");
+    for (token, user, code) in [(&forged, "bob", 70003), (&foreign, "bob", 70014), (&sig, "alice", 70013)] {
+        let mut raw = rollcall.connect().await;
+        raw.login_with(app.id, user, token, "PLATFORM_LINUX", "d").await.refused(code);
+    }
+    let short = made(&rollcall, "short", &app, &["--key", key, "--user-sig", "--ttl", "4s"]).await;
+    let mut bob = bob_with(&app, rollcall.dial(), &short).await;
+    bob.token_expired().await;
+    bob.refresh_token(&sig).await.ok();
+    bob.set("on").await.ok();
+    let mut late = rollcall.connect().await;
+    late.login_with(app.id, "bob", &short, "PLATFORM_LINUX", "d").await.refused(70001);
 }

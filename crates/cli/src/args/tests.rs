@@ -31,6 +31,8 @@ fn every_command_has_a_help_with_examples() {
         "app create",
         "app show",
         "app set",
+        "app key",
+        "kick",
         "certs",
         "token",
         "status get",

@@ -1,10 +1,21 @@
-//! `token`: a JWT as the app's backend would make it (SPEC H1). No server is asked.
+//! `token`: a JWT or a UserSig as the app's backend would make it (SPEC H1). No server is asked.
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, crypto, encode};
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use rcgen::{KeyPair, PKCS_ED25519};
 use rollcall_client::UserId;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{clock, failure::Failure, output};
 
@@ -17,7 +28,10 @@ Examples:
   rollcallctl token --user-id alice
   ROLLCALL_TOKEN=$(rollcallctl token --user-id bob --ttl 10m) rollcallctl watch alice --user-id bob
 
-The token is a JWT signed with HS256: `sub` is the user, `aud` the app, `iat` now, `exp` now and the time to live. \
+  rollcallctl token --user-id alice --user-sig
+  rollcallctl token --user-id alice --ed25519-key key.pem --kid 2026
+
+The token is a JWT signed with HS256, or with EdDSA by --ed25519-key: `sub` is the user, `aud` the app, `iat` now, `exp` now and the time to live. \
 The key is used as its 64 bytes of text.";
 
 #[derive(Debug, clap::Args)]
@@ -31,8 +45,24 @@ pub(crate) struct Args {
     user_id: UserId,
     /// Token key of the app, 64 hexadecimal digits as printed by `app create`; better given by the environment,
     /// since other users of this machine can read command lines
-    #[arg(long, env = "ROLLCALL_KEY", hide_env_values = true, value_name = "HEX")]
-    key: Key,
+    #[arg(
+        long,
+        env = "ROLLCALL_KEY",
+        hide_env_values = true,
+        value_name = "HEX",
+        required_unless_present = "ed25519_key"
+    )]
+    key: Option<Key>,
+    /// Private key of Ed25519 to sign with instead, PEM as of `openssl genpkey -algorithm ed25519`; the app has its
+    /// public key by `app key add`
+    #[arg(long, value_name = "FILE")]
+    ed25519_key: Option<PathBuf>,
+    /// Name of the key, so that no other is tried
+    #[arg(long, value_name = "NAME")]
+    kid: Option<String>,
+    /// Makes a UserSig, version 2.0, and no JWT
+    #[arg(long, conflicts_with_all = ["ed25519_key", "kid"])]
+    user_sig: bool,
     /// Time that the token is good for
     #[arg(long, default_value = "24h", value_parser = humantime::parse_duration, value_name = "DURATION")]
     ttl: Duration,
@@ -73,8 +103,50 @@ fn sign(args: &Args, now: Duration) -> Result<String, Failure> {
         iat: now.as_secs(),
         exp: now.saturating_add(args.ttl).as_secs(),
     };
-    let key = EncodingKey::from_secret(args.key.check()?);
-    encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| Failure::Token(error.to_string()))
+    if args.user_sig {
+        return user_sig(args, now.as_secs());
+    }
+    let (algorithm, key) = match &args.ed25519_key {
+        Some(path) => (Algorithm::EdDSA, read_private(path)?),
+        None => (Algorithm::HS256, args.secret()?),
+    };
+    let header = Header { kid: args.kid.clone(), ..Header::new(algorithm) };
+    encode(&header, &claims, &key).map_err(|error| Failure::Token(error.to_string()))
+}
+
+/// Makes a UserSig from the public description of its format; who checks it has an implementation of its own.
+fn user_sig(args: &Args, now: u64) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Token(error.to_string());
+    let (user, app, life) = (args.user_id.as_str(), args.app_id, args.ttl.as_secs());
+    let text = format!("TLS.identifier:{user}\nTLS.sdkappid:{app}\nTLS.time:{now}\nTLS.expire:{life}\n");
+    let signature = crypto::sign(text.as_bytes(), &args.secret()?, Algorithm::HS256);
+    let signature = URL_SAFE_NO_PAD.decode(signature.map_err(|error| failed(&error))?);
+    let object = json!({
+        "TLS.ver": "2.0", "TLS.identifier": user, "TLS.sdkappid": app, "TLS.time": now, "TLS.expire": life,
+        "TLS.sig": STANDARD.encode(signature.map_err(|error| failed(&error))?),
+    });
+    let deflated = compress_to_vec_zlib(object.to_string().as_bytes(), 6);
+    Ok(STANDARD.encode(deflated).replace('+', "*").replace('/', "-").replace('=', "_"))
+}
+
+fn read_private(path: &Path) -> Result<EncodingKey, Failure> {
+    let unusable = |problem: String| Failure::File {
+        path: path.display().to_string(),
+        problem: format!("{problem}, expected a private key of Ed25519 in PEM"),
+    };
+    let pem = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let pair = KeyPair::from_pem(&pem).map_err(|error| unusable(error.to_string()))?;
+    if pair.algorithm() != &PKCS_ED25519 {
+        return Err(unusable(format!("a key of {:?}", pair.algorithm())));
+    }
+    Ok(EncodingKey::from_ed_der(&pair.serialize_der()))
+}
+
+impl Args {
+    fn secret(&self) -> Result<EncodingKey, Failure> {
+        let missing = || Failure::Usage("--key is missing, expected the token key of the app".to_owned());
+        Ok(EncodingKey::from_secret(self.key.as_ref().ok_or_else(missing)?.check()?))
+    }
 }
 
 impl Key {
@@ -101,8 +173,8 @@ mod tests {
     const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
     fn args(ttl: Duration) -> Args {
-        let key = Key(KEY.to_owned());
-        Args { app_id: 7, user_id: "alice".parse().unwrap(), key, ttl }
+        let (user_id, key) = ("alice".parse().unwrap(), Some(Key(KEY.to_owned())));
+        Args { app_id: 7, user_id, key, ed25519_key: None, kid: None, user_sig: false, ttl }
     }
 
     // SPEC H1
