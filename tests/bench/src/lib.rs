@@ -4,9 +4,12 @@
 //! right: no call refused, no version going back, every watcher shown the last state.
 //! Start with [`fanout`], the one scenario there is.
 
+mod crowd;
 pub mod fanout;
+pub mod output;
 pub mod percentiles;
 pub mod progress;
 pub mod server;
 pub mod socket;
+mod table;
 pub mod usage;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Parser;
-use rollcall_bench::fanout;
+use rollcall_bench::{fanout, output::Output};
 
 /// Puts load on a Rollcall server and measures it.
 ///
@@ -38,8 +38,8 @@ async fn run(options: &fanout::Options) -> anyhow::Result<()> {
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
     match options.output {
-        fanout::Output::Table => print!("{}", report.to_table()),
-        fanout::Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => print!("{}", report.to_table()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }
     report.verdict()
 }
