@@ -29,7 +29,11 @@ use self::{
     client::{COMMANDS, Client, Command},
     pace::Pace,
 };
-pub(crate) use self::{client::Measured, place::Place, ring::Ring};
+pub(crate) use self::{
+    client::Measured,
+    place::Place,
+    ring::{Ring, custom_status, sequence_of},
+};
 use crate::progress::{for_each, until_none, until_none_or_fail};
 
 /// The most subscriptions of one user (SPEC D2).
