@@ -64,7 +64,7 @@ impl NatsServer {
             let name = folder.path().display();
             let config = format!(
                 "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitoring}\"\nserver_name: \"{name}\"\n\
-                 jetstream: {{ store_dir: \"streams\" }}\ninclude \"users.conf\"\n{lines}\n"
+                 jetstream: {{ store_dir: \"streams\", max_file_store: 8GB }}\ninclude \"users.conf\"\n{lines}\n"
             );
             folder.write("nats.conf", &config);
             let mut server = Self { port, monitoring, process: spawn(&folder), folder };
