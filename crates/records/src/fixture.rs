@@ -51,7 +51,8 @@ impl Fixture {
     }
 
     pub(crate) fn relay(&self) -> Relay {
-        Relay::new(self.store.clone(), self.bus.clone(), Duration::from_secs(1), Arc::default())
+        let second = Duration::from_secs(1);
+        Relay::new(self.store.clone(), self.bus.clone(), second, second, Arc::default())
     }
 }
 

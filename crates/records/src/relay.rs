@@ -25,25 +25,32 @@ const PAGE: usize = 256;
 /// Pages of one outbox in one pass: all that an outbox can hold.
 const PAGES: usize = OUTBOX_MAX.div_ceil(PAGE);
 /// The longest pause after failures.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Publishes outbox entries that have grown old.
 pub struct Relay {
     outlet: Outlet,
     after: Duration,
+    every: Duration,
     counts: Arc<OutboxCounts>,
 }
 
 impl Relay {
-    /// Makes a relay of entries that are older than `after`; younger ones are still their publisher's. What it
-    /// publishes is counted in `counts`.
-    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, after: Duration, counts: Arc<OutboxCounts>) -> Self {
-        Self { outlet: Outlet { store, bus }, after, counts }
+    /// Makes a relay of entries that are older than `after`; younger ones are still their publisher's. It looks for
+    /// them `every` so often. What it publishes is counted in `counts`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        after: Duration,
+        every: Duration,
+        counts: Arc<OutboxCounts>,
+    ) -> Self {
+        Self { outlet: Outlet { store, bus }, after, every, counts }
     }
 
-    /// Looks at every outbox each `after`, until `shutdown`. After a failure it pauses twice as long each time.
+    /// Looks at every outbox, again and again until `shutdown`. After a failure it pauses twice as long each time.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut pause = self.after;
+        let mut pause = self.every;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -58,9 +65,9 @@ impl Relay {
                 info!(published, "published what was left in the outbox");
             }
             pause = match failure {
-                None => self.after,
+                None => self.every,
                 Some(error) => {
-                    let longer = (pause * 2).min(PAUSE_MAX.max(self.after));
+                    let longer = (pause * 2).min(PAUSE_MAX.max(self.every));
                     warn!(%error, pause_ms = u64::try_from(longer.as_millis()).unwrap_or(u64::MAX), "could not relay");
                     longer
                 }

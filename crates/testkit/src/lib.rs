@@ -5,6 +5,6 @@ mod proxy;
 mod redis;
 mod server;
 
-pub use nats::NatsServer;
+pub use nats::{NatsServer, NatsTraffic};
 pub use proxy::{Direction, Fault, Proxy};
-pub use redis::RedisServer;
+pub use redis::{RedisServer, RedisTraffic};

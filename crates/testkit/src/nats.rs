@@ -5,12 +5,15 @@
 //! do anything. It is the file named by `ROLLCALL_NATS_SERVER`, else the one that `make setup` installs. Start with
 //! [`NatsServer::start`].
 
+mod traffic;
+
 use std::{
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpStream},
     path::PathBuf,
 };
 
+pub use self::traffic::NatsTraffic;
 use crate::server::{self, ATTEMPTS, Folder, PATIENCE, Process};
 
 /// Which server is run; for trying another one than that of `make setup`.
@@ -33,6 +36,8 @@ const OPERATOR: &str = "    { user: operator, password: secret }\n";
 #[derive(Debug)]
 pub struct NatsServer {
     port: u16,
+    /// Where it tells what it does.
+    monitoring: u16,
     // Dropped first, so that nothing is written to a folder that is being removed.
     process: Process,
     folder: Folder,
@@ -54,15 +59,15 @@ impl NatsServer {
             folder.write(name, text);
         }
         for _ in 0..ATTEMPTS {
-            let port = server::free_port();
+            let (port, monitoring) = (server::free_port(), server::free_port());
             // The name tells whether a server that answers is this one.
             let name = folder.path().display();
             let config = format!(
-                "listen: \"127.0.0.1:{port}\"\nserver_name: \"{name}\"\njetstream: {{ store_dir: \"streams\" }}\n\
-                 include \"users.conf\"\n{lines}\n"
+                "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitoring}\"\nserver_name: \"{name}\"\n\
+                 jetstream: {{ store_dir: \"streams\", max_file_store: 8GB }}\ninclude \"users.conf\"\n{lines}\n"
             );
             folder.write("nats.conf", &config);
-            let mut server = Self { port, process: spawn(&folder), folder };
+            let mut server = Self { port, monitoring, process: spawn(&folder), folder };
             if server.is_ready() {
                 return server;
             }

@@ -5,8 +5,11 @@
 //! operator who may do anything. It is the file named by `ROLLCALL_REDIS_SERVER`, else the one that `make setup`
 //! installs. Start with [`RedisServer::start`].
 
+mod traffic;
 mod wire;
 
+use self::traffic::Own;
+pub use self::traffic::RedisTraffic;
 use crate::server::{self, ATTEMPTS, Folder, Process};
 
 /// Which server is run; for trying another one than that of `make setup`.
@@ -24,6 +27,8 @@ const OPERATOR: &str = "user operator on >secret ~* &* +@all\n";
 pub struct RedisServer {
     port: u16,
     durable: bool,
+    /// What the operator has asked since the server started.
+    own: Own,
     // Dropped first, so that nothing is written to a folder that is being removed.
     process: Process,
     folder: Folder,
@@ -48,7 +53,7 @@ impl RedisServer {
         for _ in 0..ATTEMPTS {
             let port = server::free_port();
             let process = spawn(&folder, port, durable);
-            let mut server = Self { port, durable, process, folder };
+            let mut server = Self { port, durable, own: Own::default(), process, folder };
             if server.is_ready() {
                 return server;
             }
@@ -70,9 +75,17 @@ impl RedisServer {
     /// Sends a command as the operator and returns the reply as text, a line for each element of an array.
     /// Panics when the server answers with an error.
     pub fn operate<A: AsRef<[u8]>>(&self, command: &[A]) -> String {
+        let mut connection = self.log_in();
+        let reply = connection.ask(command);
+        self.own.add(connection.bytes());
+        reply.unwrap_or_else(|error| panic!("the operator's command failed: {error}"))
+    }
+
+    /// Opens a connection of the operator.
+    fn log_in(&self) -> wire::Connection {
         let mut connection = wire::Connection::open(self.port).expect("the server accepts connections");
         connection.ask(&["AUTH", "operator", "secret"]).expect("the operator may log in");
-        connection.ask(command).unwrap_or_else(|error| panic!("the operator's command failed: {error}"))
+        connection
     }
 
     /// Ends the server as `kill -9` does; its kernel closes its connections.
@@ -83,6 +96,7 @@ impl RedisServer {
     /// Starts a killed server again, on the same port and files, and waits until it answers.
     pub fn restart(&mut self) {
         self.process = spawn(&self.folder, self.port, self.durable);
+        self.own = Own::default();
         assert!(self.is_ready(), "redis-server did not start again");
     }
 
@@ -98,8 +112,13 @@ impl RedisServer {
 
     /// Waits until the server answers; false if it ended instead.
     fn is_ready(&mut self) -> bool {
-        let (port, folder) = (self.port, self.folder.path());
-        self.process.is_ready(|| wire::Connection::open(port).is_ok_and(|mut server| server.is_ours(folder)))
+        let (port, folder, own) = (self.port, self.folder.path(), &self.own);
+        self.process.is_ready(|| {
+            let Ok(mut server) = wire::Connection::open(port) else { return false };
+            let is_ours = server.is_ours(folder);
+            own.add(server.bytes());
+            is_ours
+        })
     }
 }
 

@@ -37,6 +37,10 @@ pub struct Config {
     /// The age from which outbox entries are published again by the relay. 1 s by default, 100 ms to 60 s.
     #[serde(with = "humantime_serde")]
     pub relay_after: Duration,
+    /// The time between two looks for such entries: for those that a process left which was killed before it could
+    /// publish them. Each look costs the store a command for each of its partitions. 5 s by default, 100 ms to 60 s.
+    #[serde(with = "humantime_serde")]
+    pub relay_every: Duration,
 }
 
 impl Config {
@@ -51,6 +55,7 @@ impl Config {
             moved_grace: Duration::from_secs(30),
             window: Duration::from_secs(5),
             relay_after: Duration::from_secs(1),
+            relay_every: Duration::from_secs(5),
         };
         match profile {
             Profile::Default => defaults,
@@ -86,6 +91,7 @@ impl Validate for Config {
             ("sweep_every", self.sweep_every, Duration::from_millis(10), Duration::from_secs(10)),
             ("window", self.window, Duration::from_millis(100), Duration::from_secs(3600)),
             ("relay_after", self.relay_after, Duration::from_millis(100), Duration::from_secs(60)),
+            ("relay_every", self.relay_every, Duration::from_millis(100), Duration::from_secs(60)),
         ] {
             if !(least..=most).contains(&value) {
                 faults.push(format!("{key}: {value:?}, expected {least:?} to {most:?}"));

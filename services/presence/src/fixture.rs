@@ -174,7 +174,7 @@ pub(crate) struct Meddled {
     pub(crate) read_only: AtomicBool,
     /// The next commit of a user is not answered, and another one puts the record back that was before it.
     pub(crate) put_back: AtomicBool,
-    /// Touched once when timers were read.
+    /// Touched once when a page of timers was read.
     pub(crate) touched_after_due: Mutex<Option<Timer>>,
 }
 
@@ -251,7 +251,8 @@ impl Store for Meddled {
     ) -> Result<Vec<Timer>, port::Error> {
         self.answers()?;
         let due = self.inner.due(partition, boot, until, after, limit).await?;
-        let touched = if due.is_empty() { None } else { self.touched_after_due.lock().take() };
+        let is_page = limit > 1 && !due.is_empty();
+        let touched = if is_page { self.touched_after_due.lock().take() } else { None };
         if let Some(timer) = touched {
             self.inner.touch(partition, &[timer]).await?;
         }

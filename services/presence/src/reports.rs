@@ -179,6 +179,9 @@ impl Reports {
         heard: &[HeardSession],
         malformed: &mut usize,
     ) -> Result<Vec<SessionRef>, Failure> {
+        if heard.is_empty() {
+            return Ok(Vec::new());
+        }
         let now = self.store.now().await?;
         let mut partitions: BTreeMap<Partition, Vec<Timer>> = BTreeMap::new();
         for heard in heard {

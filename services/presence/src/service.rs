@@ -163,7 +163,7 @@ impl Parts {
                 metrics,
             },
             publishing,
-            relay: Relay::new(store, bus, config.relay_after, counts),
+            relay: Relay::new(store, bus, config.relay_after, config.relay_every, counts),
         }
     }
 }

@@ -141,6 +141,17 @@ impl Sweep {
         let mut due = Vec::new();
         let mut looked = Vec::new();
         for lease in leases.iter().filter(|lease| self.looks.is_due(partition, lease.boot, until)) {
+            if lease.is_live() {
+                // Mostly nothing is due, and one question tells so.
+                match self.earliest(partition, lease).await {
+                    Ok(earliest) if earliest.is_none_or(|timer| timer.deadline > until) => {
+                        self.looks.looked(partition, lease, earliest.as_ref(), until);
+                        continue;
+                    }
+                    Ok(_) => {}
+                    Err(error) => return swept.and(Swept::failure(error)),
+                }
+            }
             let last = if lease.is_live() { until } else { Timestamp(u64::MAX) };
             let mut after = None;
             loop {
@@ -167,12 +178,18 @@ impl Sweep {
         }
         swept = swept.and(self.settle(due, until).await);
         for lease in looked {
-            match self.store.due(partition, lease.boot, Timestamp(u64::MAX), None, 1).await {
-                Ok(earliest) => self.looks.looked(partition, lease, earliest.first(), until),
-                Err(error) => return swept.and(Swept::failure(error.into())),
+            match self.earliest(partition, lease).await {
+                Ok(earliest) => self.looks.looked(partition, lease, earliest.as_ref(), until),
+                Err(error) => return swept.and(Swept::failure(error)),
             }
         }
         swept
+    }
+
+    /// Finds the timer of a boot in a partition that is due first.
+    async fn earliest(&self, partition: Partition, lease: &Lease) -> Result<Option<Timer>, Error> {
+        let due = self.store.due(partition, lease.boot, Timestamp(u64::MAX), None, 1).await?;
+        Ok(due.into_iter().next())
     }
 
     /// Says whether a session is to end because its gateway is no more (true) or because its deadline has passed

@@ -2,11 +2,15 @@
 //!
 //! Nothing here asserts a time; what is measured is printed. What a run does assert is that it was served
 //! right: no call refused, no version going back, every watcher shown the last state.
-//! Start with [`fanout`], the one scenario there is.
+//! Start with a scenario: [`fanout`] measures what a server uses, [`traffic`] counts what Redis and NATS carry.
 
+mod crowd;
 pub mod fanout;
+pub mod output;
 pub mod percentiles;
 pub mod progress;
 pub mod server;
 pub mod socket;
+mod table;
+pub mod traffic;
 pub mod usage;

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use clap::Parser;
-use rollcall_bench::fanout;
+use rollcall_bench::{fanout, output::Output, traffic};
+use serde::Serialize;
 
 /// Puts load on a Rollcall server and measures it.
 ///
@@ -15,14 +16,19 @@ use rollcall_bench::fanout;
 #[command(version)]
 enum Arguments {
     Fanout(fanout::Options),
+    Traffic(traffic::Options),
 }
 
 /// One thread, and one that only keeps the pace of changes: the generator takes one processor at most and leaves
 /// the others to the server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Arguments::Fanout(options) = Arguments::parse();
-    match run(&options).await {
+    let done = tokio::select! {
+        done = run(Arguments::parse()) => done,
+        // The server goes with the run.
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -31,15 +37,25 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &fanout::Options) -> anyhow::Result<()> {
-    let report = tokio::select! {
-        report = fanout::run(options) => report?,
-        // The server goes with the run.
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-    };
-    match options.output {
-        fanout::Output::Table => print!("{}", report.to_table()),
-        fanout::Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments {
+        Arguments::Fanout(options) => {
+            let report = fanout::run(&options).await?;
+            show(options.output, &report, || report.to_table())?;
+            report.verdict()
+        }
+        Arguments::Traffic(options) => {
+            let report = traffic::run(&options).await?;
+            show(options.output, &report, || report.to_table())?;
+            report.verdict()
+        }
     }
-    report.verdict()
+}
+
+fn show(output: Output, report: &impl Serialize, to_table: impl Fn() -> String) -> anyhow::Result<()> {
+    match output {
+        Output::Table => print!("{}", to_table()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(report)?),
+    }
+    Ok(())
 }

@@ -93,6 +93,7 @@ impl Part {
             links: &links,
             folder,
             engines: None,
+            partitions: 0,
         };
         let started = starter.spawn(self.service, &self.program, self.number, &config, &[]);
         let Self { process, listens, .. } = started.listens().await;
@@ -108,6 +109,8 @@ pub(crate) struct Starter<'a> {
     pub(crate) links: &'a Links,
     pub(crate) folder: &'a Path,
     pub(crate) engines: Option<&'a Engines>,
+    /// Of the store of a cluster.
+    pub(crate) partitions: u16,
 }
 
 /// A process that was started, and the file that will say where it listens.
@@ -188,7 +191,8 @@ impl Starter<'_> {
         let mut sections = vec![own, tls, format!("[bus]\nurl = \"{bus}\"\n"), format!("[ops]\n{listen}")];
         if matches!(service, "presence" | "subscription") {
             let store = self.links.lead((service, number, Link::Redis), engines.redis.url());
-            sections.push(format!("[store]\nurl = \"{store}\"\npartitions = 16\n"));
+            let partitions = self.partitions;
+            sections.push(format!("[store]\nurl = \"{store}\"\npartitions = {partitions}\n"));
         }
         let config = sections.join("\n");
         self.spawn(service, &format!("rollcall-{service}"), number, &config, &[])

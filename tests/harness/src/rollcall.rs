@@ -67,6 +67,7 @@ pub struct Builder {
     variables: Vec<(&'static str, String)>,
     settings: Vec<(&'static str, String)>,
     links: Vec<Place>,
+    partitions: u16,
 }
 
 impl Builder {
@@ -113,6 +114,13 @@ impl Builder {
         self
     }
 
+    /// Divides the store of a cluster into another number of partitions than 16.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u16) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub async fn start(self) -> Rollcall {
         let folder = Folder::new();
@@ -125,6 +133,7 @@ impl Builder {
             links: &links,
             folder: &folder.0,
             engines: engines.as_ref(),
+            partitions: self.partitions,
         };
         let (parts, addresses) = match self.deployment {
             Deployment::Embedded | Deployment::Node => starter.node(&self.config).await,
@@ -149,6 +158,7 @@ impl Rollcall {
             variables: Vec::new(),
             settings: Vec::new(),
             links: Vec::new(),
+            partitions: 16,
         }
     }
 

@@ -12,7 +12,19 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that waits for each reply.
-pub(super) struct Connection(BufReader<TcpStream>);
+pub(super) struct Connection {
+    stream: BufReader<TcpStream>,
+    bytes: Bytes,
+}
+
+/// How much a connection has carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Bytes {
+    /// To the server.
+    pub(super) sent: u64,
+    /// From the server.
+    pub(super) received: u64,
+}
 
 impl Connection {
     /// Connects to a port of the loopback.
@@ -20,7 +32,12 @@ impl Connection {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self(BufReader::new(stream)))
+        Ok(Self { stream: BufReader::new(stream), bytes: Bytes::default() })
+    }
+
+    /// Returns how much it has carried so far.
+    pub(super) fn bytes(&self) -> Bytes {
+        self.bytes
     }
 
     /// Says whether the server is ready and is the one that runs in the folder, not another one on the port.
@@ -41,15 +58,18 @@ impl Connection {
             bytes.extend(argument);
             bytes.extend(b"\r\n");
         }
-        self.0.get_mut().write_all(&bytes)?;
+        self.stream.get_mut().write_all(&bytes)?;
+        self.bytes.sent += bytes.len() as u64;
         self.read()
     }
 
     fn read(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        if self.0.read_line(&mut line)? == 0 {
+        let length = self.stream.read_line(&mut line)?;
+        if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.bytes.received += length as u64;
         let line = line.trim_end();
         let Some((kind, rest)) = line.split_at_checked(1) else { return Err(unreadable(line)) };
         match kind {
@@ -71,7 +91,8 @@ impl Connection {
     fn read_text(&mut self, length: &str) -> io::Result<String> {
         let Ok(length) = length.parse::<usize>() else { return Ok(String::new()) };
         let mut bytes = vec![0; length + 2];
-        self.0.read_exact(&mut bytes)?;
+        self.stream.read_exact(&mut bytes)?;
+        self.bytes.received += bytes.len() as u64;
         Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
     }
 }

@@ -53,6 +53,7 @@ async fn start(fixture: &Fixture) -> Running {
         listen: ([127, 0, 0, 1], 0).into(),
         sweep_every: Duration::from_millis(10),
         relay_after: Duration::from_millis(100),
+        relay_every: Duration::from_millis(100),
         lease: LEASE,
         listening: LEASE / 3,
         ..Config::profile(Profile::Default)

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, ensure};
-use clap::{Args, ValueEnum};
+use anyhow::Context as _;
+use clap::Args;
 
-use crate::server::Server;
-
-/// The most subscriptions of one user (SPEC D2).
-const MAX_SUBSCRIPTIONS: usize = 200;
+use crate::{
+    crowd::{Plan, Ring},
+    output::Output,
+    server::Server,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,26 +75,17 @@ pub struct Options {
     pub pid: Option<u32>,
 }
 
-/// The form of the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Tables for people.
-    Table,
-    /// One JSON object; durations in microseconds, memory in bytes.
-    Json,
-}
-
 impl Options {
-    /// Checks what no single value shows.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            (1..=MAX_SUBSCRIPTIONS).contains(&self.subscriptions) && self.subscriptions < self.clients,
-            "{} subscriptions of {} clients, expected 1 to {MAX_SUBSCRIPTIONS} and fewer than there are clients",
-            self.subscriptions,
-            self.clients
-        );
-        ensure!(self.parallel > 0, "0 calls under way at once, expected at least 1");
-        Ok(())
+    /// Returns what the crowd is and does.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            ring: Ring { clients: self.clients, subscriptions: self.subscriptions },
+            parallel: self.parallel,
+            heartbeat: self.heartbeat,
+            rate: self.rate,
+            changes: self.changes,
+            limit: self.limit,
+        }
     }
 
     /// Starts or takes the server.
@@ -136,11 +128,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_run_is_refused() {
-        parse("").unwrap().check().unwrap();
-        parse("--clients 20 --subscriptions 20").unwrap().check().unwrap_err();
-        parse("--subscriptions 0").unwrap().check().unwrap_err();
-        parse("--subscriptions 201").unwrap().check().unwrap_err();
-        parse("--parallel 0").unwrap().check().unwrap_err();
+        parse("").unwrap().plan().check().unwrap();
+        parse("--clients 20 --subscriptions 20").unwrap().plan().check().unwrap_err();
         for line in ["--rate 0", "--heartbeat 0s", "--idle never", "--pid 1", "--addresses-file a.json"] {
             parse(line).unwrap_err();
         }

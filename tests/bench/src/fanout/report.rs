@@ -4,8 +4,12 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 
-use super::{client::Measured, meter::Phase, options::Options};
-use crate::percentiles::Percentiles;
+use super::{meter::Phase, options::Options};
+use crate::{
+    crowd::Measured,
+    percentiles::Percentiles,
+    table::{row, table},
+};
 
 /// All that a run found out, before it is reckoned.
 #[derive(Debug)]
@@ -261,28 +265,6 @@ impl Each {
     }
 }
 
-/// Aligns rows in columns: the first to the left, the others to the right.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        text += cells.collect::<Vec<_>>().join("   ").trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
-}
-
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -337,11 +319,5 @@ mod tests {
         assert_eq!(seconds(1_234_567), "1.234 s");
         assert_eq!(millis(1_002), "1.002 ms");
         assert_eq!(mebibytes(12 * (1 << 20) + (1 << 19)), "12.5 MiB");
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let rows = [row(["name", "n"]), row(["a", "100"]), row(["abcdef"])];
-        assert_eq!(table(&rows), "name       n\na        100\nabcdef\n");
     }
 }

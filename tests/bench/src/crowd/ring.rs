@@ -2,9 +2,9 @@
 
 /// Clients in a ring, each watching the `subscriptions` that follow it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ring {
-    pub(super) clients: usize,
-    pub(super) subscriptions: usize,
+pub(crate) struct Ring {
+    pub(crate) clients: usize,
+    pub(crate) subscriptions: usize,
 }
 
 impl Ring {
@@ -56,12 +56,12 @@ pub(super) fn client_of(user_id: &str) -> Option<usize> {
 }
 
 /// Writes the custom status of a change.
-pub(super) fn custom_status(sequence: u64) -> String {
+pub(crate) fn custom_status(sequence: u64) -> String {
     format!("listening to {sequence:010}")
 }
 
 /// Reads the number of the change that set a custom status; 0 for none.
-pub(super) fn sequence_of(custom: &str) -> u64 {
+pub(crate) fn sequence_of(custom: &str) -> u64 {
     custom.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 

@@ -29,15 +29,15 @@ pub(super) enum Command {
 
 /// What a client measured.
 #[derive(Debug, Default)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// From the intended time of each change to the receipt by this client.
-    pub(super) deliveries_us: Vec<u32>,
+    pub(crate) deliveries_us: Vec<u32>,
     /// From the intended time of each own change to the receipt of its reply.
-    pub(super) replies_us: Vec<u32>,
+    pub(crate) replies_us: Vec<u32>,
     /// From the intended time of each own change to when it was written.
-    pub(super) late_us: Vec<u32>,
+    pub(crate) late_us: Vec<u32>,
     /// Frames that carried the deliveries.
-    pub(super) frames: u64,
+    pub(crate) frames: u64,
 }
 
 impl Measured {
