@@ -4,7 +4,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use prost::Message as _;
-use rollcall_domain::app::{Edition, Limits, Settings};
+use rollcall_domain::{
+    app::{Edition, Limits, Settings},
+    policy::LoginPolicy,
+};
 
 use super::Error;
 use crate::apps::TokenKey;
@@ -26,6 +29,9 @@ struct StoredApp {
     /// 0 in a record from before there was one.
     #[prost(uint32, tag = "7")]
     window_calls: u32,
+    /// 0 in a record from before there was one.
+    #[prost(uint32, tag = "8")]
+    login_policy: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -52,6 +58,7 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
         subscribe_ids: settings.limits.subscribe_ids,
         subscriptions: settings.limits.subscriptions,
         window_calls: settings.limits.window_calls,
+        login_policy: settings.login_policy as u32,
         keys: keys.iter().map(|key| StoredKey { kid: key.kid.clone(), hs256: key.hs256.clone() }).collect(),
     };
     stored.encode_to_vec().into()
@@ -74,6 +81,10 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
         .into_iter()
         .find(|edition| *edition as u32 == stored.edition)
         .ok_or_else(|| Error::field("edition", &stored.edition))?;
+    let login_policy = match stored.login_policy {
+        0 => LoginPolicy::default(),
+        number => LoginPolicy::from_number(number).ok_or_else(|| Error::field("login policy", &number))?,
+    };
     let keys = stored.keys.into_iter().map(|key| TokenKey { kid: key.kid, hs256: key.hs256 }).collect();
-    Ok((Settings { edition, status: stored.status, limits }, keys))
+    Ok((Settings { edition, status: stored.status, limits, login_policy }, keys))
 }

@@ -5,6 +5,7 @@ use proptest::{collection, option, prelude::*, sample};
 use rollcall_domain::{
     app::{Edition, Limits, Settings},
     id::{BootId, DeviceId, Op, Platform, SessionId, UserId},
+    policy::LoginPolicy,
     status::{CustomStatus, RecordVersion},
     subscription::SubscriptionList,
     time::Timestamp,
@@ -133,10 +134,24 @@ fn values_that_no_release_wrote_are_errors_that_name_the_field() {
     assert!(matches!(app::decode(Bytes::new()), Err(Error::Field { field: "limits", .. })));
 }
 
+// SPEC H4
+#[test]
+fn the_record_of_an_app_from_before_login_policies_has_single_and_an_unknown_one_is_not_read() {
+    let settings = Settings { login_policy: LoginPolicy::Multi, ..Settings::default() };
+    let value = app::encode(&settings, &[]);
+    let (field, before) = value.split_last_chunk::<2>().map(|(before, field)| (field, before)).unwrap();
+    assert_eq!(field, &[8 << 3, 4], "the policy is the last field");
+    let (read, _) = app::decode(Bytes::copy_from_slice(before)).unwrap();
+    assert_eq!(read, Settings::default());
+    let unknown = [before, &[8 << 3, 5]].concat();
+    assert!(matches!(app::decode(unknown.into()), Err(Error::Field { field: "login policy", .. })));
+}
+
 #[test]
 fn an_app_survives_its_record_and_its_key_is_never_shown() {
     let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
-    let settings = Settings { edition: Edition::Premium, status: true, limits };
+    let login_policy = LoginPolicy::Triple;
+    let settings = Settings { edition: Edition::Premium, status: true, limits, login_policy };
     let keys = vec![TokenKey { kid: "1".to_owned(), hs256: Bytes::from_static(b"secret") }];
     assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));
     assert_eq!(format!("{keys:?}"), "[TokenKey { kid: \"1\", .. }]");

@@ -5,7 +5,7 @@ mod resync;
 use axum::extract::ws::Message;
 use futures_util::FutureExt as _;
 use rollcall_domain::{
-    app::{Edition, Limits},
+    app::Edition,
     id::UserId,
     status::{CustomStatus, General, Status, StatusVersion},
 };
@@ -37,7 +37,7 @@ fn seconds(seconds: u64) -> Monotonic {
 }
 
 fn settings(status: bool) -> Settings {
-    Settings { edition: Edition::Premium, status, limits: Limits::default() }
+    Settings { edition: Edition::Premium, status, ..Settings::default() }
 }
 
 fn hub() -> Hub {
