@@ -72,6 +72,7 @@ impl Client {
         let (login_user_tx, login_user_rx) = watch::channel(None);
         let (event_tx, event_rx) = mailbox::mailbox();
         let driver = Driver {
+            order: 0,
             config: config.clone(),
             commands: command_rx,
             login_user: login_user_tx,
@@ -109,6 +110,8 @@ impl Client {
             token: token.to_owned(),
             platform: config.platform as i32,
             device_id: config.device_id.as_str().to_owned(),
+            // The user logs in, which nothing is newer than.
+            resumes: 0,
         };
         let (reply, answer) = oneshot::channel();
         self.command(Command::Login(Box::new(Login { request, reply }))).await?;

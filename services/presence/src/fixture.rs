@@ -100,7 +100,8 @@ impl Fixture {
         device: &str,
         token: String,
     ) -> Result<LoggedIn, Error> {
-        let login = Login { caller, token, platform, device: DeviceId::new(device).unwrap() };
+        let device = DeviceId::new(device).unwrap();
+        let login = Login { caller, token, platform, device, resumes: None };
         self.parts.sessions.login(&login, &TraceParent::default()).await
     }
 

@@ -140,6 +140,7 @@ impl<'a> Run<'a> {
             token,
             platform: Platform::Linux.into(),
             device_id: "bench".to_owned(),
+            ..Login::default()
         };
         let reply = socket.call(1, Call::Login(login)).await?;
         let Some(reply::Result::Login(result)) = reply.result else {

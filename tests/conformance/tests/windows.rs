@@ -6,11 +6,14 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use rollcall_client::Code;
+use rollcall_client::{Code, Platform};
 use rollcall_harness::{App, Raw, Reply, Rollcall, Setup, eventually};
 
 const SPAN: Duration = Duration::from_secs(5);
 const LIMIT: usize = 20;
+
+const NATIVE: [Platform; 6] =
+    [Platform::Android, Platform::Iphone, Platform::Ipad, Platform::Windows, Platform::Mac, Platform::Linux];
 
 /// Calls by two sessions in turn, until one is refused for their number, within a span of the first; where the
 /// machine is too slow for that, it begins anew. Returns how many were allowed, and the refusal.
@@ -153,12 +156,17 @@ fn decisions(log: &str) -> Vec<(u64, bool)> {
 
 // SPEC C4, ATTACK X12
 #[tokio::test]
-async fn thirty_connections_of_one_user_get_what_one_does_and_none_is_refused_without_need() {
+async fn all_28_connections_that_one_user_may_have_get_what_one_does_and_none_is_refused_without_need() {
     let rollcall =
         Rollcall::builder().env("ROLLCALL__LOG__FILTER", "info,rollcall_records=debug").start().await;
     let app = rollcall.app().await;
-    let devices: Vec<String> = (0..30).map(|number| format!("device{number}")).collect();
-    let connections = join_all(devices.iter().map(|device| app.session("bob", device))).await;
+    let on = |platform: Platform, count: usize| (0..count).map(move |number| (platform, number));
+    let devices = NATIVE.into_iter().flat_map(|platform| on(platform, 3)).chain(on(Platform::Web, 10));
+    let connections = join_all(devices.map(async |(platform, number)| {
+        app.session_on(&format!("PLATFORM_{platform}"), "bob", &format!("device{number}")).await
+    }))
+    .await;
+    assert_eq!(connections.len(), 28);
 
     let until = Instant::now() + SPAN.mul_f64(1.6);
     let all: Vec<_> = join_all(connections.into_iter().map(|bob| hammer(bob, until))).await;

@@ -59,6 +59,8 @@ pub(super) struct Driver {
     pub(super) events: Sender,
     pub(super) calls: Calls,
     pub(super) diff: Diff,
+    /// The place of the login among the user's, as the server told it last.
+    pub(super) order: u64,
 }
 
 impl Driver {
@@ -137,13 +139,19 @@ impl Driver {
     async fn reconnect(&mut self, request: &wire::Login, backoff: &mut Backoff) -> Result<Online, End> {
         self.events.push(Event::Connecting);
         self.pause(backoff).await.map_err(stopped)?;
-        let online = self.log_in(request, backoff, &mut None).await.map_err(stopped)?;
+        let online = self.log_in(&self.resumed(request), backoff, &mut None).await.map_err(stopped)?;
         self.diff.on_reconnect();
         self.on_logged_in(&online);
         Ok(online)
     }
 
+    /// Makes the login of a client that comes back by itself: a login newer than the user's here is not to be kicked.
+    pub(super) fn resumed(&self, request: &wire::Login) -> wire::Login {
+        wire::Login { resumes: self.order, ..request.clone() }
+    }
+
     fn on_logged_in(&mut self, online: &Online) {
+        self.order = online.order;
         info!("connected");
         self.events.push(Event::Connected);
         let news = self.diff.on_push(vec![online.info.status.clone()]);

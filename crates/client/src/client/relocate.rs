@@ -32,7 +32,7 @@ impl Driver {
     pub(super) async fn relocate(&mut self, mut old: Online, login: &wire::Login) -> Result<Moved, End> {
         self.finish_calls(&mut old).await?;
         let config = self.config.clone();
-        let mut attempt = pin!(connection::log_in(&config, login.clone()));
+        let mut attempt = pin!(connection::log_in(&config, self.resumed(login)));
         let mut lost = None;
         let outcome = loop {
             tokio::select! {
@@ -50,6 +50,7 @@ impl Driver {
                 old.connection.close().await;
                 self.calls.fail(&Error::disconnected("the server stopped before it answered"));
                 info!("moved to another server");
+                self.order = new.order;
                 self.diff.on_reconnect();
                 let news = self.diff.on_push(vec![new.info.status.clone()]);
                 self.show(news);

@@ -27,10 +27,10 @@ fn platforms() -> impl Strategy<Value = Platform> {
 
 fn sessions() -> impl Strategy<Value = Session> {
     let order = option::of((1..=u64::MAX).prop_map(RecordVersion));
-    (platforms(), "[!-~]{1,64}", order, any::<u64>().prop_map(Op)).prop_map(
-        |(platform, device, order, last_op)| {
+    (platforms(), "[!-~]{1,64}", order.clone(), order, any::<u64>().prop_map(Op)).prop_map(
+        |(platform, device, order, continues, last_op)| {
             let device = DeviceId::new(&device).unwrap();
-            Session { platform, device, order, last_op }
+            Session { platform, device, order, continues, last_op }
         },
     )
 }
@@ -111,7 +111,7 @@ fn a_session_of_a_record_without_commands_has_applied_none() {
     let state = user::decode(Bytes::from_static(stored), VERSION).unwrap();
     let id = SessionId { boot: BootId(1), counter: 2 };
     let (device, order) = (DeviceId::new("d").unwrap(), Some(RecordVersion(3)));
-    let session = Session { platform: Platform::Web, device, order, last_op: Op::NONE };
+    let session = Session { order, ..Session::new(Platform::Web, device, None) };
     assert_eq!(state.sessions, [(id, session)].into());
     assert_eq!(user::encode(&state), Bytes::from_static(stored));
 }
@@ -163,7 +163,7 @@ fn a_user_with_one_session_takes_less_than_90_bytes_and_a_list_2_bytes_an_id_bes
     let order = Some(RecordVersion(1_800_000_000_000_000));
     let device = DeviceId::new("01234567-89ab-cdef-0123-456789abcdef").unwrap();
     let mut state = UserState::default();
-    let idle = Session { platform: Platform::Web, device, order, last_op: Op::NONE };
+    let idle = Session { order, ..Session::new(Platform::Web, device, None) };
     state.sessions.insert(id, idle);
     state.last_online_at = Some(Timestamp(1_800_000_000_000_000));
     let length = user::encode(&state).len();

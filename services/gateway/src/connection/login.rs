@@ -127,6 +127,7 @@ async fn try_log_in(
         device_id: login.device_id,
         session: Some(convert::session_to_wire(session)),
         not_after: gateway.not_after(),
+        resumes: login.resumes,
     };
     let response = gateway
         .backend
@@ -144,7 +145,9 @@ async fn try_log_in(
     let (_, own, version) = convert::status(&status)?;
 
     gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
-    let record = LoginRecord { platform: login.platform, device, order: response.login_order };
+    // Absent where presence is of the release before there was one.
+    let place = if response.place == 0 { response.login_order } else { response.place };
+    let record = LoginRecord { platform: login.platform, device, order: response.login_order, place };
     let handle = gateway.hub.add_session(key, counter, record, codec, heard);
     gateway.hub.merge_own(&handle, own, version);
     let listed = gateway.attach(key, gateway.hub.list_length(&key).is_none());
@@ -155,7 +158,7 @@ async fn try_log_in(
         heartbeat_seconds: u32::try_from(gateway.config.heartbeat.as_secs()).unwrap_or(u32::MAX),
         status: Some(status),
         subscriptions,
-        login_order: response.login_order,
+        login_order: place,
     };
     Ok((handle, result))
 }

@@ -53,7 +53,7 @@ fn login(hub: &Hub, user: &str) -> Arc<SessionHandle> {
 }
 
 fn record() -> LoginRecord {
-    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5 }
+    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5, place: 3 }
 }
 
 fn boot(id: u64, former: u64) -> Boot {
@@ -407,7 +407,7 @@ fn under_a_new_boot_all_sessions_are_asserted_until_a_report_is_answered() {
         assert_eq!(asserted.len(), 1);
         assert_eq!(asserted[0].session, Some(reports::session_ref(&alice.key, alice.counter)));
         assert_eq!((asserted[0].age_ms, asserted[0].former_boot), (50_000, BOOT));
-        assert_eq!((asserted[0].login_order, asserted[0].device_id.as_str()), (5, "d"));
+        assert_eq!((asserted[0].login_order, asserted[0].place, asserted[0].device_id.as_str()), (5, 3, "d"));
     }
     let report = hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(50));
     hub.reported(&report, &ReportResponse::default(), seconds(51));

@@ -95,7 +95,7 @@ fn login_of(fixture: &Fixture, boot: u64) -> LoginRequest {
         platform: Platform::Web as i32,
         device_id: "browser".to_owned(),
         session: Some(SessionId { boot, counter: 1 }),
-        not_after: 0,
+        ..LoginRequest::default()
     }
 }
 
