@@ -12,6 +12,7 @@ mod frame_limits;
 mod g_app;
 mod grpc;
 mod h_login;
+mod h_policies;
 mod k_codes;
 mod l_sdk;
 mod metrics;
