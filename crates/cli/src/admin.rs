@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
-    common::v1::{AppSettings, Edition as WireEdition, Limits},
+    common::v1::{AppSettings, Edition as WireEdition, Limits, LoginPolicy as WirePolicy},
     refusal,
     role::Role,
 };
@@ -15,7 +15,7 @@ use tonic::{
 };
 
 use crate::{
-    args::{AdminOptions, Edition, LimitOptions, Output},
+    args::{AdminOptions, Edition, LimitOptions, LoginPolicy, Output},
     failure::Failure,
     output,
 };
@@ -106,11 +106,24 @@ pub(crate) fn edition(edition: Option<Edition>) -> i32 {
     edition as i32
 }
 
+/// Writes a login policy; unknown stands for "not named".
+pub(crate) fn login_policy(policy: Option<LoginPolicy>) -> i32 {
+    let policy = match policy {
+        None => WirePolicy::Unknown,
+        Some(LoginPolicy::Single) => WirePolicy::Single,
+        Some(LoginPolicy::Dual) => WirePolicy::Dual,
+        Some(LoginPolicy::Triple) => WirePolicy::Triple,
+        Some(LoginPolicy::Multi) => WirePolicy::Multi,
+    };
+    policy as i32
+}
+
 #[derive(Debug, Serialize)]
 struct AppLine<'a> {
     app_id: u32,
     edition: &'static str,
     status: bool,
+    login_policy: &'static str,
     limits: LimitLine,
     version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,18 +149,34 @@ fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<St
         WireEdition::Standard => "STANDARD",
         WireEdition::Unknown => "UNKNOWN",
     };
+    let login_policy = match app.login_policy() {
+        WirePolicy::Single => "SINGLE",
+        WirePolicy::Dual => "DUAL",
+        WirePolicy::Triple => "TRIPLE",
+        WirePolicy::Multi => "MULTI",
+        WirePolicy::Unknown => "UNKNOWN",
+    };
     let limits = app.limits.unwrap_or_default();
     let Limits { query_ids, subscribe_ids, subscriptions, window_calls } = limits;
     if output == Output::Json {
         let limits = LimitLine { query_ids, subscribe_ids, subscriptions, window_calls };
         let (app_id, status, version) = (app.app_id, app.status, app.version);
-        return output::json_line(&AppLine { app_id, edition, status, limits, version, token_key });
+        return output::json_line(&AppLine {
+            app_id,
+            edition,
+            status,
+            login_policy,
+            limits,
+            version,
+            token_key,
+        });
     }
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
         row("app id", app.app_id.to_string()),
         row("edition", edition.to_owned()),
         row("status", if app.status { "on" } else { "off" }.to_owned()),
+        row("login policy", login_policy.to_owned()),
         row("limit query ids", query_ids.to_string()),
         row("limit subscribe ids", subscribe_ids.to_string()),
         row("limit subscriptions", subscriptions.to_string()),
@@ -181,6 +210,7 @@ mod tests {
             status: true,
             limits: Some(limits),
             version: 3,
+            login_policy: WirePolicy::Dual as i32,
         }
     }
 
@@ -189,7 +219,7 @@ mod tests {
         let known = text(Output::Json, &app(), None).unwrap();
         assert_eq!(
             known,
-            "{\"app_id\":1,\"edition\":\"PREMIUM\",\"status\":true,\"limits\":{\"query_ids\":500,\
+            "{\"app_id\":1,\"edition\":\"PREMIUM\",\"status\":true,\"login_policy\":\"DUAL\",\"limits\":{\"query_ids\":500,\
              \"subscribe_ids\":100,\"subscriptions\":200,\"window_calls\":20},\"version\":3}\n"
         );
         let new = text(Output::Json, &app(), Some("ab")).unwrap();
@@ -209,5 +239,7 @@ mod tests {
             LimitOptions { query_ids: None, subscribe_ids: Some(5), subscriptions: None, window_calls: None };
         assert_eq!(limits(options), Limits { subscribe_ids: 5, ..Limits::default() });
         assert_eq!([None, Some(Edition::Standard), Some(Edition::Premium)].map(edition), [0, 1, 2]);
+        let policies = [LoginPolicy::Single, LoginPolicy::Dual, LoginPolicy::Triple, LoginPolicy::Multi];
+        assert_eq!((login_policy(None), policies.map(Some).map(login_policy)), (0, [1, 2, 3, 4]));
     }
 }

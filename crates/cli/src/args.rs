@@ -99,6 +99,19 @@ pub(crate) enum Edition {
     Premium,
 }
 
+/// Which logins of one user exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LoginPolicy {
+    /// One session in all
+    Single,
+    /// One native session and one on the web
+    Dual,
+    /// One mobile session, one on the desktop, and one on the web
+    Triple,
+    /// One session on each platform; with premium 3 on each native platform, and 10 on the web
+    Multi,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
     On,

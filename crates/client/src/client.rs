@@ -110,6 +110,8 @@ impl Client {
             token: token.to_owned(),
             platform: config.platform as i32,
             device_id: config.device_id.as_str().to_owned(),
+            // The user logs in, which nothing is newer than.
+            resumes: 0,
         };
         let (reply, answer) = oneshot::channel();
         self.command(Command::Login(Box::new(Login { request, reply }))).await?;

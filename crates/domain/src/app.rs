@@ -1,6 +1,10 @@
 //! An app's configuration, as far as rules depend on it (SPEC G1).
 
-use crate::code::{Code, Refusal};
+use crate::{
+    code::{Code, Refusal},
+    id::Platform,
+    policy::{Group, LoginPolicy},
+};
 
 /// The plan an app runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,7 +57,7 @@ impl Limits {
     }
 }
 
-/// What decides whether calls about others are served.
+/// What decides whether calls about others are served, and which logins exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The app's edition.
@@ -62,9 +66,28 @@ pub struct Settings {
     pub status: bool,
     /// The app's limits.
     pub limits: Limits,
+    /// Which logins of one user exclude each other.
+    pub login_policy: LoginPolicy,
+}
+
+impl Default for Settings {
+    /// What a new app has.
+    fn default() -> Self {
+        Self {
+            edition: Edition::Standard,
+            status: false,
+            limits: Limits::default(),
+            login_policy: LoginPolicy::default(),
+        }
+    }
 }
 
 impl Settings {
+    /// Returns the group that a login on the platform competes in, now (SPEC H4).
+    pub fn group(&self, platform: Platform) -> Group {
+        self.login_policy.group(self.edition, platform)
+    }
+
     /// Checks that statuses of others may be asked for and told: edition first, then the switch (SPEC K1).
     pub fn check_others(&self) -> Result<(), Refusal> {
         if self.edition != Edition::Premium {
@@ -90,7 +113,7 @@ mod tests {
     // SPEC K1
     #[test]
     fn the_edition_is_checked_before_the_switch() {
-        let settings = |edition, status| Settings { edition, status, limits: Limits::default() };
+        let settings = |edition, status| Settings { edition, status, ..Settings::default() };
         let code = |s: Settings| s.check_others().map_err(|refusal| refusal.code);
         assert_eq!(code(settings(Edition::Standard, false)), Err(Code::EditionLacksIt));
         assert_eq!(code(settings(Edition::Standard, true)), Err(Code::EditionLacksIt));

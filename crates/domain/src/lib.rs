@@ -7,6 +7,7 @@ pub mod app;
 pub mod code;
 pub mod id;
 pub mod partition;
+pub mod policy;
 pub mod status;
 pub mod subscription;
 pub mod time;

@@ -32,8 +32,29 @@ pub struct Session {
     pub device: DeviceId,
     /// The record version at which the login committed; `None` until it has.
     pub order: Option<RecordVersion>,
+    /// The order of the user's login that a client continues, having come back by itself; `None` where it is this one.
+    pub continues: Option<RecordVersion>,
     /// The last of its numbered commands that was applied; [`Op::NONE`] while none was.
     pub last_op: Op,
+}
+
+impl Session {
+    /// Makes a session whose login is to commit, and which has applied no command. `continues` is the order of the
+    /// login that a client continues by itself; `None` for a login of its user.
+    pub fn new(platform: Platform, device: DeviceId, continues: Option<RecordVersion>) -> Self {
+        Self { platform, device, order: None, continues, last_op: Op::NONE }
+    }
+
+    /// Returns the place among the user's logins, by which the newer kicks the older; `None`, which is the newest,
+    /// until the login has committed.
+    pub fn place(&self) -> Option<RecordVersion> {
+        self.continues.or(self.order)
+    }
+
+    /// Says whether both are logins of one device.
+    fn is_of_device(&self, other: &Self) -> bool {
+        self.platform == other.platform && self.device == other.device
+    }
 }
 
 /// How a session ended. Numbers are those of the wire and of stored records.

@@ -4,6 +4,7 @@ use rollcall_domain::{
     app::{Edition, Limits, Settings},
     code::{Code, Refusal},
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
+    policy::LoginPolicy,
     status::{CustomStatus, General, Status, StatusVersion},
     time::Timestamp,
     user::EndReason,
@@ -128,6 +129,11 @@ pub fn edition(number: i32) -> Option<Edition> {
     }
 }
 
+/// Reads a login policy; unknown is `None`.
+pub fn login_policy(number: i32) -> Option<LoginPolicy> {
+    LoginPolicy::from_number(u32::try_from(number).ok()?)
+}
+
 /// Overlays limits with those of the wire that are not 0, and checks the result.
 pub fn limits(base: Limits, wire: Option<&common::Limits>) -> Result<Limits, Refusal> {
     let Some(wire) = wire else { return Ok(base) };
@@ -155,6 +161,7 @@ pub fn settings_to_wire(app: AppId, settings: &Settings, version: u64) -> common
             window_calls: settings.limits.window_calls,
         }),
         version,
+        login_policy: settings.login_policy as i32,
     }
 }
 
@@ -165,6 +172,8 @@ pub fn settings(wire: &common::AppSettings) -> Result<Settings, Refusal> {
             .ok_or_else(|| Refusal::new(Code::Internal, "app settings without an edition were received"))?,
         status: wire.status,
         limits: limits(Limits::default(), wire.limits.as_ref())?,
+        // Absent where presence is of the release before there was one.
+        login_policy: login_policy(wire.login_policy).unwrap_or_default(),
     })
 }
 
@@ -189,8 +198,23 @@ mod tests {
     fn app_settings_survive_the_wire() {
         let app = AppId::new(7).unwrap();
         let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
-        let before = Settings { edition: Edition::Premium, status: true, limits };
-        assert_eq!(settings(&settings_to_wire(app, &before, 9)).unwrap(), before);
+        for login_policy in LoginPolicy::ALL {
+            let before = Settings { edition: Edition::Premium, status: true, limits, login_policy };
+            assert_eq!(settings(&settings_to_wire(app, &before, 9)).unwrap(), before);
+        }
+    }
+
+    // SPEC H4
+    #[test]
+    fn login_policies_have_the_same_numbers_on_the_wire_and_none_is_single() {
+        use common::LoginPolicy::{Dual, Multi, Single, Triple};
+        assert_eq!(
+            [Single, Dual, Triple, Multi].map(|wire| login_policy(wire as i32)),
+            LoginPolicy::ALL.map(Some)
+        );
+        assert_eq!([0, 5, -1].map(login_policy), [None; 3]);
+        let wire = common::AppSettings { edition: 1, ..common::AppSettings::default() };
+        assert_eq!(settings(&wire).unwrap().login_policy, LoginPolicy::Single);
     }
 
     #[test]

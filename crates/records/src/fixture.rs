@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
 use rollcall_domain::{
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
+    policy::Group,
     time::Timestamp,
-    user::{Decision, UserState},
+    user::{Decision, SESSIONS_MAX, Session, UserState},
 };
 use rollcall_store::{MemoryStore, Partitions};
 
@@ -107,5 +108,6 @@ pub(crate) fn session(counter: u64) -> SessionId {
 /// Logs a session in, on a device of its own.
 pub(crate) fn login(state: &UserState, counter: u64, now: Timestamp) -> Option<Decision> {
     let device = DeviceId::new(&format!("device{counter}")).unwrap();
-    state.on_login(session(counter), Platform::Web, device, EXPIRY, now)
+    let group = Group { platforms: &Platform::ALL, limit: SESSIONS_MAX };
+    state.on_login(session(counter), Session::new(Platform::Web, device, None), group, EXPIRY, now).unwrap()
 }

@@ -87,6 +87,8 @@ pub(crate) struct LoginRecord {
     pub(crate) device: DeviceId,
     /// The record version at which the login was stored.
     pub(crate) order: u64,
+    /// The order of the login that the client continues.
+    pub(crate) place: u64,
 }
 
 impl SessionHandle {

@@ -4,9 +4,10 @@ mod keys;
 
 use bytes::Bytes;
 use rollcall_domain::{
-    app::{Edition, Limits, Settings},
+    app::{Edition, Settings},
     code::{Code, Refusal},
     id::AppId,
+    policy::LoginPolicy,
 };
 use rollcall_proto::{common::v1 as common, convert};
 use rollcall_records::{App, Apps, Error, KeyMaterial, TokenKey};
@@ -28,6 +29,7 @@ pub(crate) struct Wish {
     pub(crate) edition: Option<Edition>,
     pub(crate) status: Option<bool>,
     pub(crate) limits: Option<common::Limits>,
+    pub(crate) login_policy: Option<LoginPolicy>,
 }
 
 impl Wish {
@@ -43,11 +45,24 @@ impl Wish {
         }
     }
 
+    /// Reads a login policy's number: 0 is absent, an unknown one is refused with 6017.
+    pub(crate) fn login_policy(number: i32) -> Result<Option<LoginPolicy>, Refusal> {
+        match (number, convert::login_policy(number)) {
+            (0, _) => Ok(None),
+            (_, Some(policy)) => Ok(Some(policy)),
+            (_, None) => Err(Refusal::new(
+                Code::InvalidParameter,
+                format!("login policy {number} is not known, expected SINGLE, DUAL, TRIPLE or MULTI"),
+            )),
+        }
+    }
+
     fn overlay(&self, base: &Settings) -> Result<Settings, Refusal> {
         Ok(Settings {
             edition: self.edition.unwrap_or(base.edition),
             status: self.status.unwrap_or(base.status),
             limits: convert::limits(base.limits, self.limits.as_ref())?,
+            login_policy: self.login_policy.unwrap_or(base.login_policy),
         })
     }
 }
@@ -56,13 +71,13 @@ impl Admin {
     /// Creates an app, and returns it with its token key, which is shown this once. One that exists is refused
     /// with 6017.
     pub(crate) async fn create(&self, app: AppId, wish: &Wish) -> Result<(App, String), Error> {
-        let base = Settings { edition: Edition::Standard, status: false, limits: Limits::default() };
-        let settings = wish.overlay(&base)?;
+        let settings = wish.overlay(&Settings::default())?;
         let secret = rng::hex_key();
         let key =
             TokenKey { kid: FIRST_KID.to_owned(), material: KeyMaterial::Hs256(Bytes::from(secret.clone())) };
         let created = self.apps.create(app, settings, vec![key]).await?;
-        info!(app = app.get(), edition = ?settings.edition, status = settings.status, "created an app");
+        let Settings { edition, status, login_policy, .. } = settings;
+        info!(app = app.get(), ?edition, status, ?login_policy, "created an app");
         Ok((created, secret))
     }
 
@@ -74,8 +89,15 @@ impl Admin {
     /// Changes an app; an unknown one is refused with 70020.
     pub(crate) async fn update(&self, app: AppId, wish: &Wish) -> Result<App, Error> {
         let updated = self.apps.update(app, |settings| wish.overlay(settings)).await?;
-        let Settings { edition, status, .. } = updated.settings;
-        info!(app = app.get(), ?edition, status, version = updated.version.0, "changed an app");
+        let Settings { edition, status, login_policy, .. } = updated.settings;
+        info!(
+            app = app.get(),
+            ?edition,
+            status,
+            ?login_policy,
+            version = updated.version.0,
+            "changed an app"
+        );
         Ok(updated)
     }
 }

@@ -17,6 +17,7 @@ use rollcall_domain::{
     app::{Edition, Settings},
     code::Code,
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
+    policy::LoginPolicy,
     time::Timestamp,
 };
 use rollcall_proto::{event::v1::Change, trace::TraceParent};
@@ -48,7 +49,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Begins at [`START`] with one app, PREMIUM and with *status* on.
+    /// Begins at [`START`] with one app, PREMIUM, with *status* on, and with login policy MULTI.
     pub(crate) async fn new() -> Self {
         let store = Arc::new(Meddled::new());
         let config = Config::profile(Profile::Default);
@@ -59,7 +60,12 @@ impl Fixture {
             Clock::new(),
             &Registry::default(),
         );
-        let wish = Wish { edition: Some(Edition::Premium), status: Some(true), limits: None };
+        let wish = Wish {
+            edition: Some(Edition::Premium),
+            status: Some(true),
+            limits: None,
+            login_policy: Some(LoginPolicy::Multi),
+        };
         let (_, key) = parts.admin.create(app(), &wish).await.unwrap();
         let opened = store.open_lease(BOOT, leases::hash(&TOKEN)).await.unwrap();
         assert_eq!(opened, Opening::Opened);
@@ -94,7 +100,8 @@ impl Fixture {
         device: &str,
         token: String,
     ) -> Result<LoggedIn, Error> {
-        let login = Login { caller, token, platform, device: DeviceId::new(device).unwrap() };
+        let device = DeviceId::new(device).unwrap();
+        let login = Login { caller, token, platform, device, resumes: None };
         self.parts.sessions.login(&login, &TraceParent::default()).await
     }
 

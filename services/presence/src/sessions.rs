@@ -7,7 +7,7 @@ use rollcall_domain::{
     id::{AppId, DeviceId, Op, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
-    user::EndReason,
+    user::{EndReason, Session},
 };
 use rollcall_proto::convert;
 use rollcall_records::{App, Apps, Call, Error, Users, Windows};
@@ -44,6 +44,8 @@ pub(crate) struct Login {
     pub(crate) token: String,
     pub(crate) platform: Platform,
     pub(crate) device: DeviceId,
+    /// The order of the login that the client continues by itself; `None` for a login of its own.
+    pub(crate) resumes: Option<RecordVersion>,
 }
 
 /// What a login came to.
@@ -52,6 +54,8 @@ pub(crate) struct LoggedIn {
     pub(crate) status: Status,
     pub(crate) version: StatusVersion,
     pub(crate) order: RecordVersion,
+    /// The order of the login that the client continues.
+    pub(crate) place: RecordVersion,
     pub(crate) app: Arc<App>,
     pub(crate) token_expires_at: Timestamp,
 }
@@ -72,29 +76,34 @@ pub(crate) struct Answers {
 
 impl Sessions {
     /// Verifies the token and adds the session, which expires unless it is heard of. Checked in the order of
-    /// SPEC H1; whether the token is revoked is decided together with the login. A session that was added before is left as it is.
+    /// SPEC H1; whether the token is revoked is decided together with the login. A session that was added before is
+    /// left as it is; one that a newer login has overtaken is refused with 6208 (SPEC H4).
     pub(crate) async fn login(&self, login: &Login, call: impl Into<Call<'_>>) -> Result<LoggedIn, Error> {
         let Login { caller: Caller { app: app_id, user, session }, .. } = *login;
         let app = self.apps.get(app_id).await?;
         let now = self.store.now().await?;
         let token = Bearer { app: app_id, user, now }.verify(&login.token, &app.keys)?;
 
-        let (platform, device) = (login.platform, login.device);
+        let platform = login.platform;
+        let group = app.settings.group(platform);
         let applied = self
             .users
             .apply(app_id, &user, call, |state, now| {
                 state.check_token(token.issued_at)?;
-                Ok(state.on_login(session, platform, device, self.expiry, now))
+                let login = Session::new(platform, login.device, login.resumes);
+                state.on_login(session, login, group, self.expiry, now)
             })
             .await?;
         self.metrics.decided(&applied.ended);
         debug!(%user, %platform, changed = ?applied.changed, "logged in");
         // The decision left the session in the state, and its commit gave it an order.
-        let order = applied.state.sessions.get(&session).and_then(|session| session.order);
+        let added = applied.state.sessions.get(&session);
+        let order = added.and_then(|session| session.order).unwrap_or(applied.record_version);
         Ok(LoggedIn {
             status: applied.state.status(),
             version: applied.status_version,
-            order: order.unwrap_or(applied.record_version),
+            order,
+            place: added.and_then(Session::place).unwrap_or(order),
             app,
             token_expires_at: token.expires_at,
         })

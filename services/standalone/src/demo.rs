@@ -45,8 +45,12 @@ impl Demo {
     /// Creates the app through the admin service, and makes tokens for its users.
     pub(crate) async fn create(addresses: &Addresses, clock: &Clock) -> Result<Self, Error> {
         let mut admin = AdminServiceClient::new(grpc::channel(&node::url(addresses.admin))?);
-        let request =
-            CreateAppRequest { app_id: APP, edition: Edition::Premium as i32, status: true, limits: None };
+        let request = CreateAppRequest {
+            app_id: APP,
+            edition: Edition::Premium as i32,
+            status: true,
+            ..CreateAppRequest::default()
+        };
         let created = admin.create_app(request).await;
         let token_key =
             created.map_err(|status| Error::DemoApp(status.message().to_owned()))?.into_inner().token_key;

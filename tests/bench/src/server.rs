@@ -118,8 +118,12 @@ impl Server {
     pub async fn create_app(&self, app_id: u32) -> anyhow::Result<String> {
         let endpoint = format!("http://{}", self.addresses.admin);
         let mut admin = AdminServiceClient::connect(endpoint).await.context("the admin service")?;
-        let request =
-            CreateAppRequest { app_id, edition: Edition::Premium.into(), status: true, limits: None };
+        let request = CreateAppRequest {
+            app_id,
+            edition: Edition::Premium.into(),
+            status: true,
+            ..CreateAppRequest::default()
+        };
         let created = admin.create_app(request).await;
         let created = created
             .map_err(|status| anyhow::anyhow!("cannot create the app of --app-id: {}", status.message()))?;

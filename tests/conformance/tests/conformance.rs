@@ -12,6 +12,7 @@ mod frame_limits;
 mod g_app;
 mod grpc;
 mod h_login;
+mod h_policies;
 mod h_tokens;
 mod k_codes;
 mod l_sdk;

@@ -29,7 +29,8 @@ async fn every_session_of_a_user_hears_the_own_status_ungated() {
     for setup in [Setup::standard(), Setup::switched_off(), Setup::default()] {
         let app = rollcall.app_with(setup).await;
         let mut setting = app.session("bob", "setting").await;
-        let mut desk = app.session("bob", "desk").await;
+        // Another platform, for edition STANDARD has but one session on each.
+        let mut desk = app.session_on("PLATFORM_MAC", "bob", "desk").await;
         let mut web = app.session_by(rollcall.dial().protobuf(), "PLATFORM_WEB", "bob", "web").await;
 
         let status = setting.set("for all of mine").await.ok().status();

@@ -4,7 +4,7 @@ use rollcall_conformance::{GRACE, alice_watching_bob, online, says};
 use rollcall_harness::{Raw, Rollcall, Setup, eventually};
 use rollcall_proto::{
     admin::v1::{CreateAppRequest, GetAppRequest, UpdateAppRequest},
-    common::v1::{Edition, Limits},
+    common::v1::{Edition, Limits, LoginPolicy},
     refusal,
 };
 use serde_json::json;
@@ -59,7 +59,7 @@ async fn a_fall_to_standard_acts_like_switching_status_off() {
 
 // SPEC G1
 #[tokio::test]
-async fn a_new_app_is_standard_with_status_off_and_the_greatest_limits() {
+async fn a_new_app_is_standard_with_status_off_one_session_a_user_and_the_greatest_limits() {
     let rollcall = Rollcall::start().await;
     let mut admin = rollcall.admin();
     let request = CreateAppRequest { app_id: 77, ..CreateAppRequest::default() };
@@ -72,6 +72,7 @@ async fn a_new_app_is_standard_with_status_off_and_the_greatest_limits() {
         settings.limits,
         Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 })
     );
+    assert_eq!(settings.login_policy(), LoginPolicy::Single);
     assert_eq!(created.token_key.len(), 64);
     let read = admin.get_app(GetAppRequest { app_id: 77 }).await.unwrap().into_inner();
     assert_eq!(read.app, Some(settings));
@@ -97,6 +98,10 @@ async fn an_update_changes_what_it_names_and_leaves_the_rest() {
     let after = admin.update_app(off).await.unwrap().into_inner().app.unwrap();
     assert!(!after.status && after.version > updated.version);
     assert_eq!((after.edition, after.limits), (updated.edition, updated.limits));
+    let policy = LoginPolicy::Dual as i32;
+    let dual = UpdateAppRequest { app_id: app.id, login_policy: policy, ..UpdateAppRequest::default() };
+    let after = admin.update_app(dual).await.unwrap().into_inner().app.unwrap();
+    assert_eq!((after.login_policy(), after.limits), (LoginPolicy::Dual, updated.limits));
 }
 
 // SPEC G1
@@ -113,6 +118,8 @@ async fn a_wrong_call_of_the_admin_service_is_refused_with_its_code() {
     assert_eq!(number(admin.create_app(zero).await.unwrap_err()), (tonic::Code::InvalidArgument, 6017));
     let limits = Some(Limits { query_ids: 501, ..Limits::default() });
     let request = UpdateAppRequest { app_id: app.id, limits, ..UpdateAppRequest::default() };
+    assert_eq!(number(admin.update_app(request).await.unwrap_err()), (tonic::Code::InvalidArgument, 6017));
+    let request = UpdateAppRequest { app_id: app.id, login_policy: 9, ..UpdateAppRequest::default() };
     assert_eq!(number(admin.update_app(request).await.unwrap_err()), (tonic::Code::InvalidArgument, 6017));
     let unknown = GetAppRequest { app_id: 4_000_000_000 };
     assert_eq!(number(admin.get_app(unknown).await.unwrap_err()), (tonic::Code::NotFound, 70020));

@@ -207,30 +207,6 @@ async fn another_platform_or_device_replaces_nothing() {
     }
 }
 
-// SPEC H5
-#[tokio::test]
-async fn the_33rd_login_kicks_the_oldest() {
-    let rollcall = Rollcall::start().await;
-    let app = rollcall.app().await;
-    let mut alice = app.session("alice", "d").await;
-    alice.subscribe(&["bob"]).await.ok();
-    let mut sessions = Vec::new();
-    for number in 0..32 {
-        sessions.push(app.session("bob", &format!("device-{number}")).await);
-    }
-    alice.expect("bob", online).await;
-
-    let _newest = app.session("bob", "device-32").await;
-
-    let mut oldest = sessions.remove(0);
-    assert_eq!(oldest.closed().await, Some(3504));
-    assert_eq!(oldest.kicked(), Some(6208));
-    for session in &mut sessions {
-        session.call(json!({ "ping": {} })).await.ok();
-    }
-    assert_eq!(alice.pushed_during(GRACE).await, [], "nobody sees an OFFLINE");
-}
-
 // SPEC H6
 #[tokio::test]
 async fn a_logout_is_answered_before_the_connection_closes() {

@@ -148,7 +148,7 @@ async fn a_change_that_another_made_is_traced_through_the_notifier() {
         platform: Platform::Linux.into(),
         device_id: "d".to_owned(),
         session: Some(SessionId { boot: 7, counter: 1 }),
-        not_after: 0,
+        ..LoginRequest::default()
     };
     let request = TraceParent::parse(&traceparent("01")).request(login);
     rollcall.presence().login(request).await.unwrap();

@@ -3,6 +3,7 @@
 mod clients;
 mod flaps;
 mod gateways;
+mod kicks;
 mod late;
 mod services;
 mod stalls;

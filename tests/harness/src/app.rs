@@ -11,7 +11,7 @@ use std::{
 use rollcall_client::{Client, Config, Platform};
 use rollcall_proto::{
     admin::v1::{CreateAppRequest, UpdateAppRequest, admin_service_client::AdminServiceClient},
-    common::v1::{Edition, Limits},
+    common::v1::{Edition, Limits, LoginPolicy},
     presence::v1::{KickUserRequest, KickUserResponse, user_service_client::UserServiceClient},
     role::Role,
 };
@@ -36,12 +36,20 @@ pub struct Setup {
     pub status: bool,
     /// The limits; a zero stands for the default.
     pub limits: Limits,
+    /// The login policy.
+    pub login_policy: LoginPolicy,
 }
 
 impl Default for Setup {
-    /// Everything is allowed, with default limits.
+    /// Everything is allowed, with default limits. The login policy is MULTI, where the server's default is SINGLE:
+    /// most tests are about something else than who kicks whom.
     fn default() -> Self {
-        Self { edition: Edition::Premium, status: true, limits: Limits::default() }
+        Self {
+            edition: Edition::Premium,
+            status: true,
+            limits: Limits::default(),
+            login_policy: LoginPolicy::Multi,
+        }
     }
 }
 
@@ -76,6 +84,7 @@ impl App {
             edition: setup.edition as i32,
             status: setup.status,
             limits: Some(setup.limits),
+            login_policy: setup.login_policy as i32,
         };
         let mut admin = AdminServiceClient::new(addresses.channel(Role::Presence, Role::Operator));
         let created = admin.create_app(request).await.expect("an app can be created").into_inner();
@@ -89,6 +98,7 @@ impl App {
             edition: setup.edition as i32,
             status: Some(setup.status),
             limits: Some(setup.limits),
+            login_policy: setup.login_policy as i32,
         };
         let mut admin = AdminServiceClient::new(self.addresses.channel(Role::Presence, Role::Operator));
         admin.update_app(request).await.expect("an app can be changed");

@@ -42,4 +42,5 @@ pub use tokio_tungstenite::tungstenite;
 pub use wait::{PATIENCE, eventually, within};
 
 pub use rollcall_client::{Client, General, UserStatus};
+pub use rollcall_proto::common::v1::LoginPolicy;
 pub use rollcall_testkit::{Direction, Fault, Proxy};

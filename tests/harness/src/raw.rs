@@ -131,9 +131,29 @@ impl Raw {
         platform: &str,
         device: &str,
     ) -> Reply {
-        let login = json!({
+        self.log_in(json!({
             "appId": app, "userId": user, "token": token, "platform": platform, "deviceId": device,
-        });
+        }))
+        .await
+    }
+
+    /// Logs a user in as a client does that comes back by itself, whose login had this place among the user's.
+    pub async fn come_back(
+        &mut self,
+        app: &App,
+        platform: &str,
+        user: &str,
+        device: &str,
+        order: u64,
+    ) -> Reply {
+        self.log_in(json!({
+            "appId": app.id, "userId": user, "token": app.token(user), "platform": platform, "deviceId": device,
+            "resumes": order.to_string(),
+        }))
+        .await
+    }
+
+    async fn log_in(&mut self, login: Value) -> Reply {
         let reply = self.call(json!({ "login": login })).await;
         if reply.code == 0 {
             self.keep_alive();

@@ -4,7 +4,7 @@ use rollcall_proto::admin::v1::CreateAppRequest;
 
 use crate::{
     admin,
-    args::{AdminOptions, Edition, LimitOptions, Switch},
+    args::{AdminOptions, Edition, LimitOptions, LoginPolicy, Switch},
     failure::Failure,
 };
 
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Switch for queries, subscriptions and notifications of others' statuses
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     status: Switch,
+    /// Login policy: which logins of one user exclude each other
+    #[arg(long, value_enum, default_value_t = LoginPolicy::Single)]
+    login_policy: LoginPolicy,
     #[command(flatten)]
     limits: LimitOptions,
     #[command(flatten)]
@@ -37,6 +40,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         edition: admin::edition(Some(args.edition)),
         status: args.status == Switch::On,
         limits: Some(admin::limits(args.limits)),
+        login_policy: admin::login_policy(Some(args.login_policy)),
     };
     let mut service = admin::connect(&args.admin).await?;
     let created = service.create_app(admin::request(&args.admin, message)).await;

@@ -4,19 +4,21 @@ use rollcall_proto::admin::v1::UpdateAppRequest;
 
 use crate::{
     admin,
-    args::{AdminOptions, Edition, LimitOptions, Switch},
+    args::{AdminOptions, Edition, LimitOptions, LoginPolicy, Switch},
     failure::Failure,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   rollcallctl app set --app-id 1 --status off
-  rollcallctl app set --app-id 1 --edition premium --limit-subscriptions 50";
+  rollcallctl app set --app-id 1 --edition premium --limit-subscriptions 50
+  rollcallctl app set --app-id 1 --login-policy multi";
 
 /// The options that change something; one of them must be there.
-const CHANGES: [&str; 6] = [
+const CHANGES: [&str; 7] = [
     "edition",
     "status",
+    "login_policy",
     "limit_query_ids",
     "limit_subscribe_ids",
     "limit_subscriptions",
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// Switch for queries, subscriptions and notifications of others' statuses
     #[arg(long, value_enum)]
     status: Option<Switch>,
+    /// Login policy; nobody is kicked by the change itself, but at the user's next login
+    #[arg(long, value_enum)]
+    login_policy: Option<LoginPolicy>,
     #[command(flatten)]
     limits: LimitOptions,
     #[command(flatten)]
@@ -48,6 +53,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         edition: admin::edition(args.edition),
         status: args.status.map(|status| status == Switch::On),
         limits: Some(admin::limits(args.limits)),
+        login_policy: admin::login_policy(args.login_policy),
     };
     let mut service = admin::connect(&args.admin).await?;
     let updated = service.update_app(admin::request(&args.admin, message)).await;

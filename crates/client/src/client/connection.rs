@@ -90,6 +90,8 @@ pub(super) struct Online {
     pub(super) connection: Connection,
     pub(super) heartbeat: Heartbeat,
     pub(super) info: LoginInfo,
+    /// The place of the login among the user's.
+    pub(super) order: u64,
 }
 
 /// Connects and logs in: one attempt.
@@ -99,8 +101,9 @@ pub(super) async fn log_in(config: &Config, login: wire::Login) -> Result<Online
     let mut connection = open.unwrap_or_else(|_| Err(network(format!("not connected within {limit:?}"))))?;
     let reply = timeout(config.call_timeout, connection.log_in(login)).await;
     let result = reply.unwrap_or_else(|_| Err(Failure::Network(Error::timeout(config.call_timeout))))?;
+    let order = result.login_order;
     let (info, heartbeat) = read_result(result).map_err(Failure::Refused)?;
-    Ok(Online { connection, heartbeat, info })
+    Ok(Online { connection, heartbeat, info, order })
 }
 
 pub(super) struct Connection {

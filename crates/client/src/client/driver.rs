@@ -146,6 +146,8 @@ impl Driver {
     }
 
     fn on_logged_in(&mut self, online: &Online) {
+        // From now on it comes back by itself: a login newer than this one is not to be kicked.
+        self.login.resumes = online.order;
         info!("connected");
         self.events.push(Event::Connected);
         let news = self.diff.on_push(vec![online.info.status.clone()]);

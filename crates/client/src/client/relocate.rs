@@ -49,6 +49,7 @@ impl Driver {
                 old.connection.close().await;
                 self.lose_calls(&Error::disconnected("the server stopped before it answered"));
                 info!("moved to another server");
+                self.login.resumes = new.order;
                 self.diff.on_reconnect();
                 let news = self.diff.on_push(vec![new.info.status.clone()]);
                 self.show(news);

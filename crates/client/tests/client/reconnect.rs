@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcall_client::Code;
+use rollcall_client::{Client, Code};
 use rollcall_proto::{client::v1::client_frame::Call as Request, close::CloseCode};
 
 use crate::server::{Heard, Server, alice, log_in, shown, soon, status};
@@ -61,6 +61,41 @@ async fn a_kicked_client_does_not_come_back() {
     while peer.frame().await.is_some() {}
     server.stays_alone().await;
     ear.heard_nothing();
+}
+
+// SPEC H4
+#[tokio::test]
+async fn a_client_that_comes_back_says_since_when_and_a_login_by_the_user_does_not() {
+    let server = Server::start();
+    let client = Client::new(server.config());
+    for round in 1..=2 {
+        let user = async {
+            let mut peer = server.accept().await;
+            (peer.expect_login_at(1, 100 * round).await.resumes, peer)
+        };
+        let (ended, (resumes, peer)) = tokio::join!(log_in(&client), user);
+        ended.unwrap();
+        assert_eq!(resumes, 0, "the user logs in");
+        drop(peer);
+        for again in 0..2 {
+            let mut peer = server.accept().await;
+            let told = 100 * round + again;
+            assert_eq!(peer.expect_login_at(1, told + 1).await.resumes, told);
+        }
+        let mut peer = server.accept().await;
+        let (id, _) = peer.call().await;
+        peer.refuse(id, Code::Kicked).await;
+        eventually_logged_out(&client).await;
+    }
+}
+
+async fn eventually_logged_out(client: &Client) {
+    soon(async {
+        while client.get_login_user().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 // SPEC H5

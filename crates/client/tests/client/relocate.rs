@@ -18,7 +18,7 @@ async fn the_new_session_is_opened_before_the_old_connection_is_left_and_listene
         old.drain(0).await;
         old.ok(id, None).await;
         let mut new = server.accept().await;
-        new.expect_login(4).await;
+        assert_eq!(new.expect_login(4).await.resumes, 1, "it kicks no newer login");
         assert!(soon(old.frame()).await.is_none(), "the old connection is left without a word");
         new
     };

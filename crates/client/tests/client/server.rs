@@ -107,13 +107,18 @@ impl Peer {
     }
 
     pub(crate) async fn expect_login(&mut self, version: u64) -> wire::Login {
+        self.expect_login_at(version, 1).await
+    }
+
+    /// Waits for a login and tells it that its place is `login_order`.
+    pub(crate) async fn expect_login_at(&mut self, version: u64, login_order: u64) -> wire::Login {
         let (id, call) = self.call().await;
         let Request::Login(login) = call else { panic!("expected a login, got {call:?}") };
         let result = wire::LoginResult {
             heartbeat_seconds: 1,
             status: Some(status("alice", "", version)),
             subscriptions: Some(2),
-            login_order: 1,
+            login_order,
         };
         self.ok(id, Returned::Login(result)).await;
         login

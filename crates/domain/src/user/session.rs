@@ -4,27 +4,68 @@ use std::time::Duration;
 
 use super::{Decision, ENDED_MAX, EndReason, SESSIONS_MAX, Session, Timer, UserState};
 use crate::{
-    id::{DeviceId, Op, Platform, SessionId},
+    code::{Code, Refusal},
+    id::{Platform, SessionId},
+    policy::Group,
     status::RecordVersion,
     time::Timestamp,
 };
 
 impl UserState {
-    /// Adds a session that expires `expiry` after `now`.
+    /// Adds a session that expires `expiry` after `now`, and that competes in `group` by the app's policy.
     ///
-    /// A session of the same platform and device is replaced silently (SPEC H5). Beyond [`SESSIONS_MAX`] the
-    /// oldest login is kicked. The mark of the platform goes. A session that exists already changes nothing.
+    /// A session of the same platform and device is replaced silently (SPEC H5). Beyond the limit of the group, and
+    /// beyond [`SESSIONS_MAX`], the oldest login is kicked (SPEC H4). The marks of the group's platforms go. A session
+    /// that exists already changes nothing.
+    ///
+    /// A client that comes back by itself continues a login: it keeps that one's place among the logins, and is refused
+    /// with 6208 where one that is newer has overtaken it.
     pub fn on_login(
         &self,
         session: SessionId,
-        platform: Platform,
-        device: DeviceId,
+        login: Session,
+        group: Group,
         expiry: Duration,
         now: Timestamp,
-    ) -> Option<Decision> {
-        let login = Session { platform, device, order: None, last_op: Op::NONE };
-        let known = self.sessions.contains_key(&session);
-        (!known).then(|| self.add(session, None, login, now.plus(expiry), now))
+    ) -> Result<Option<Decision>, Refusal> {
+        if self.sessions.contains_key(&session) {
+            return Ok(None);
+        }
+        if self.overtaken(&login, group).is_some() || self.is_superseded(&login, group) {
+            return Err(Refusal::new(
+                Code::Kicked,
+                "a newer login or the app ended this session while its connection was gone, log in again to take \
+                 over",
+            ));
+        }
+        Ok(Some(self.add(session, None, login, group, now.plus(expiry), now)))
+    }
+
+    /// Says how a session that is not held was ended by logins that are newer and alive: its device has logged in
+    /// again, or they leave no place in its group. A login of the user that is to commit is the newest.
+    fn overtaken(&self, login: &Session, group: Group) -> Option<EndReason> {
+        let place = login.place()?;
+        // One client has many sessions of one place, one after the other. That of a login to commit is its last.
+        let is_later = |other: &Session| {
+            other.place() > Some(place)
+                || (other.place() == Some(place) && login.order.is_some() && other.order > login.order)
+        };
+        if self.sessions.values().any(|other| other.is_of_device(login) && is_later(other)) {
+            return Some(EndReason::Replaced);
+        }
+        let newer =
+            self.sessions.values().filter(|other| group.holds(other.platform) && other.place() > Some(place));
+        (newer.count() >= group.limit).then_some(EndReason::Kicked)
+    }
+
+    /// Says whether a login that comes back was ended by one that has left since. Then the mark that its loss left,
+    /// or would have left, is gone, and the user has left ONLINE after it (an order is a time of the store).
+    fn is_superseded(&self, login: &Session, group: Group) -> bool {
+        let Some(place) = login.place() else { return false };
+        group.limit == 1
+            && self.sessions.values().all(|other| !group.holds(other.platform))
+            && !self.marks.contains_key(&login.platform)
+            && self.last_online_at.is_some_and(|left| left.0 > place.0)
     }
 
     /// Adds a session, in place of those of its device. One that is the same under a `former` id has not ended.
@@ -33,6 +74,7 @@ impl UserState {
         session: SessionId,
         former: Option<SessionId>,
         login: Session,
+        group: Group,
         deadline: Timestamp,
         now: Timestamp,
     ) -> Decision {
@@ -40,19 +82,18 @@ impl UserState {
         let mut ended: Vec<(SessionId, EndReason)> = self
             .sessions
             .iter()
-            .filter(|(_, older)| older.platform == login.platform && older.device == login.device)
+            .filter(|(_, older)| older.is_of_device(&login))
             .map(|(id, _)| (*id, EndReason::Replaced))
             .collect();
         for (id, _) in &ended {
             after.sessions.remove(id);
         }
-        while after.sessions.len() >= SESSIONS_MAX {
-            let Some((oldest, kicked)) = after.oldest() else { break };
+        while let Some((oldest, kicked)) = after.surplus(group) {
             after.sessions.remove(&oldest);
             after.marks.remove(&kicked);
             ended.push((oldest, EndReason::Kicked));
         }
-        after.marks.remove(&login.platform);
+        after.marks.retain(|platform, _| !group.holds(*platform));
         after.sessions.insert(session, login);
 
         let mut timers: Vec<Timer> = ended.iter().map(|(id, _)| Timer::Remove(*id)).collect();
@@ -102,13 +143,14 @@ impl UserState {
     /// Holds a session again that expires at `deadline`: its gateway has its connection, and we have lost or ended
     /// it. `former` is the id that it had in an earlier boot of its gateway.
     ///
-    /// One that is over for its client is refused with the reason: it was kicked or replaced, its device has logged in
-    /// since, or the app has kicked the user since. A session that exists already changes nothing.
+    /// One that is over for its client is refused with the reason: it was kicked or replaced, newer logins have taken
+    /// its place in `group`, or the app has kicked the user since. A session that exists already changes nothing.
     pub fn on_assert(
         &self,
         session: SessionId,
         former: SessionId,
         login: Session,
+        group: Group,
         deadline: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Decision>, EndReason> {
@@ -125,11 +167,10 @@ impl UserState {
         if kicked.is_some() && login.order <= kicked {
             return Err(EndReason::Kicked);
         }
-        let of_device = |other: &&Session| other.platform == login.platform && other.device == login.device;
-        if self.sessions.values().filter(of_device).any(|other| other.order > login.order) {
-            return Err(EndReason::Replaced);
+        if let Some(reason) = self.overtaken(&login, group) {
+            return Err(reason);
         }
-        Ok(Some(self.add(session, Some(former), login, deadline, now)))
+        Ok(Some(self.add(session, Some(former), login, group, deadline, now)))
     }
 
     /// Ends sessions whose deadline has passed (`expired`) and those whose gateway has died (`orphaned`), all in
@@ -176,11 +217,25 @@ impl UserState {
         (!timers.is_empty()).then(|| self.decide(after, timers, Vec::new(), now))
     }
 
+    /// Finds the session to kick so that one more finds room: the oldest of the group where that is full, else of
+    /// all where there are [`SESSIONS_MAX`].
+    fn surplus(&self, group: Group) -> Option<(SessionId, Platform)> {
+        let rivals = self.sessions.values().filter(|session| group.holds(session.platform)).count();
+        if rivals >= group.limit {
+            self.oldest(|session| group.holds(session.platform))
+        } else if self.sessions.len() >= SESSIONS_MAX {
+            self.oldest(|_| true)
+        } else {
+            None
+        }
+    }
+
     /// Finds the session that logged in first. One whose login is not committed yet is the newest of all.
-    fn oldest(&self) -> Option<(SessionId, Platform)> {
+    fn oldest(&self, among: impl Fn(&Session) -> bool) -> Option<(SessionId, Platform)> {
         self.sessions
             .iter()
-            .min_by_key(|(id, session)| (session.order.is_none(), session.order, **id))
+            .filter(|(_, session)| among(session))
+            .min_by_key(|(id, session)| (session.order.is_none(), session.place(), **id))
             .map(|(id, session)| (*id, session.platform))
     }
 }

@@ -7,7 +7,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{id::BootId, status::General};
+use crate::{
+    app::Edition,
+    id::BootId,
+    policy::{Group, LoginPolicy},
+    status::General,
+};
+
+mod logins;
 
 const EXPIRY: Duration = Duration::from_secs(400);
 
@@ -23,9 +30,23 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp(seconds * 1_000_000)
 }
 
+/// Each platform alone, with more sessions than one user may have: for tests that are not about policies.
+fn any(platform: Platform) -> Group {
+    Group { limit: usize::MAX, ..LoginPolicy::Multi.group(Edition::Premium, platform) }
+}
+
+fn of(platform: Platform, name: &str) -> Session {
+    Session::new(platform, device(name), None)
+}
+
+/// Decides upon a login of its own that no policy keeps out.
+fn try_login(state: &UserState, counter: u64, platform: Platform, name: &str, now: u64) -> Option<Decision> {
+    state.on_login(session(counter), of(platform, name), any(platform), EXPIRY, at(now)).unwrap()
+}
+
 /// Logs in and gives the session its order, as the commit does.
 fn login(state: &UserState, counter: u64, platform: Platform, name: &str) -> UserState {
-    let decision = state.on_login(session(counter), platform, device(name), EXPIRY, at(counter)).unwrap();
+    let decision = try_login(state, counter, platform, name, counter).unwrap();
     let mut after = decision.state;
     after.sessions.get_mut(&session(counter)).unwrap().order = Some(RecordVersion(counter));
     after
@@ -44,8 +65,7 @@ fn a_user_who_never_logged_in_is_unlogined() {
 // SPEC A2
 #[test]
 fn a_login_makes_online_and_sets_the_deadline() {
-    let decision =
-        UserState::default().on_login(session(1), Platform::Web, device("d"), EXPIRY, at(10)).unwrap();
+    let decision = try_login(&UserState::default(), 1, Platform::Web, "d", 10).unwrap();
     assert_eq!(decision.state.general(), General::Online);
     assert_eq!(decision.change, Some(Change::Status));
     assert_eq!(decision.timers, [Timer::Set(session(1), at(410))]);
@@ -162,11 +182,11 @@ fn a_set_of_an_equal_text_is_told_to_nobody_and_overtakes_the_older_ones_all_the
 #[test]
 fn the_same_device_replaces_its_session_without_a_change_of_status() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
-    let decision = state.on_login(session(2), Platform::Web, device("d"), EXPIRY, at(5)).unwrap();
+    let decision = try_login(&state, 2, Platform::Web, "d", 5).unwrap();
     assert_eq!(decision.change, Some(Change::Sessions));
     assert_eq!(decision.ended, [(session(1), EndReason::Replaced)]);
     assert_eq!(decision.timers, [Timer::Remove(session(1)), Timer::Set(session(2), at(405))]);
-    let other_platform = state.on_login(session(3), Platform::Mac, device("d"), EXPIRY, at(5)).unwrap();
+    let other_platform = try_login(&state, 3, Platform::Mac, "d", 5).unwrap();
     assert!(other_platform.ended.is_empty());
 }
 
@@ -179,7 +199,7 @@ fn the_33rd_login_kicks_the_oldest() {
         state = login(&state, 100 - n, Platform::Web, &format!("d{n}"));
         state.sessions.get_mut(&session(100 - n)).unwrap().order = Some(RecordVersion(n));
     }
-    let decision = state.on_login(session(200), Platform::Mac, device("d"), EXPIRY, at(5)).unwrap();
+    let decision = try_login(&state, 200, Platform::Mac, "d", 5).unwrap();
     assert_eq!(decision.ended, [(session(99), EndReason::Kicked)]);
     assert_eq!(decision.state.sessions.len(), SESSIONS_MAX);
 }
@@ -209,8 +229,7 @@ fn a_lost_gateway_ends_its_sessions_in_one_change_that_leaves_marks() {
 }
 
 fn asserted(name: &str, order: u64) -> Session {
-    let order = Some(RecordVersion(order));
-    Session { platform: Platform::Web, device: device(name), order, last_op: Op::NONE }
+    Session { order: Some(RecordVersion(order)), ..of(Platform::Web, name) }
 }
 
 fn reborn(counter: u64) -> SessionId {
@@ -221,11 +240,21 @@ fn reborn(counter: u64) -> SessionId {
 #[test]
 fn an_asserted_session_is_held_again_with_its_own_deadline_and_order() {
     let gone = lost(&login(&UserState::default(), 1, Platform::Web, "d"), 1, 20);
-    let decision = gone.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30)).unwrap().unwrap();
+    let decision = gone
+        .on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        .unwrap()
+        .unwrap();
     assert_eq!(decision.state.general(), General::Online);
     assert_eq!(decision.state.sessions[&reborn(1)], asserted("d", 1));
     assert_eq!(decision.timers, [Timer::Set(reborn(1), at(410))]);
-    let again = decision.state.on_assert(reborn(1), session(1), asserted("d", 1), at(420), at(40));
+    let again = decision.state.on_assert(
+        reborn(1),
+        session(1),
+        asserted("d", 1),
+        any(Platform::Web),
+        at(420),
+        at(40),
+    );
     assert_eq!(again, Ok(None));
 }
 
@@ -233,8 +262,10 @@ fn an_asserted_session_is_held_again_with_its_own_deadline_and_order() {
 #[test]
 fn a_session_asserted_before_its_former_boot_was_swept_has_not_ended() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
-    let decision =
-        state.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30)).unwrap().unwrap();
+    let decision = state
+        .on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        .unwrap()
+        .unwrap();
     assert_eq!(decision.change, Some(Change::Sessions));
     assert_eq!((decision.ended, decision.state.ended), (Vec::new(), Vec::new()));
     assert_eq!(decision.timers, [Timer::Remove(session(1)), Timer::Set(reborn(1), at(410))]);
@@ -244,8 +275,10 @@ fn a_session_asserted_before_its_former_boot_was_swept_has_not_ended() {
 #[test]
 fn the_sets_of_an_asserted_session_are_counted_anew_and_go_on() {
     let state = set(&login(&UserState::default(), 1, Platform::Web, "d"), session(1), 5, "before");
-    let decision =
-        state.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30)).unwrap().unwrap();
+    let decision = state
+        .on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        .unwrap()
+        .unwrap();
     assert_eq!(decision.state.sessions[&reborn(1)].last_op, Op::NONE);
     assert_eq!(decision.state.custom.as_str(), "before");
     let after = set(&decision.state, reborn(1), 6, "after");
@@ -259,8 +292,9 @@ fn the_sets_of_an_asserted_session_are_counted_anew_and_go_on() {
 fn a_session_that_is_over_for_its_client_cannot_be_asserted() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let replaced = login(&state, 2, Platform::Web, "d");
-    let assert =
-        |state: &UserState| state.on_assert(reborn(1), session(1), asserted("d", 1), at(410), at(30));
+    let assert = |state: &UserState| {
+        state.on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+    };
     assert_eq!(assert(&replaced), Err(EndReason::Replaced));
     let forgotten = UserState { ended: Vec::new(), ..replaced };
     assert_eq!(assert(&forgotten), Err(EndReason::Replaced), "its device has logged in since");
@@ -273,7 +307,7 @@ fn a_session_that_is_over_for_its_client_cannot_be_asserted() {
 #[test]
 fn a_repeated_login_of_one_session_changes_nothing() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
-    assert_eq!(state.on_login(session(1), Platform::Web, device("d"), EXPIRY, at(9)), None);
+    assert_eq!(try_login(&state, 1, Platform::Web, "d", 9), None);
 }
 
 #[test]
@@ -373,7 +407,7 @@ proptest! {
                         model.marked.remove(&platform);
                         model.used.push(n);
                     }
-                    state.on_login(session(n), platform, device(&format!("d{d}")), EXPIRY, now)
+                    try_login(&state, n, platform, &format!("d{d}"), step as u64)
                 }
                 Event::Logout(n) => { model.drop_session(n, false); state.on_logout(session(n), now) }
                 Event::Lost(n) => {

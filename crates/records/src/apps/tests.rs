@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rollcall_domain::app::{Edition, Limits};
-
 use super::*;
 use crate::fixture::{Fixture, app};
 
@@ -24,7 +22,7 @@ fn cached() -> Cached {
 }
 
 fn settings(status: bool) -> Settings {
-    Settings { edition: Edition::Standard, status, limits: Limits::default() }
+    Settings { status, ..Settings::default() }
 }
 
 fn code(error: &Error) -> Code {

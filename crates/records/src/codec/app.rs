@@ -4,7 +4,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use prost::Message as _;
-use rollcall_domain::app::{Edition, Limits, Settings};
+use rollcall_domain::{
+    app::{Edition, Limits, Settings},
+    policy::LoginPolicy,
+};
 
 use super::Error;
 use crate::apps::{KeyMaterial, TokenKey};
@@ -26,6 +29,9 @@ struct StoredApp {
     /// 0 in a record from before there was one.
     #[prost(uint32, tag = "7")]
     window_calls: u32,
+    /// 0 in a record from before there was one.
+    #[prost(uint32, tag = "8")]
+    login_policy: u32,
     /// Apart from the others: who does not know them must not take one for a secret that is empty.
     #[prost(message, repeated, tag = "10")]
     ed25519_keys: Vec<StoredPublicKey>,
@@ -73,6 +79,7 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
         subscribe_ids: settings.limits.subscribe_ids,
         subscriptions: settings.limits.subscriptions,
         window_calls: settings.limits.window_calls,
+        login_policy: settings.login_policy as u32,
         keys: secrets.collect(),
         ed25519_keys: public_keys.collect(),
     };
@@ -96,6 +103,10 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
         .into_iter()
         .find(|edition| *edition as u32 == stored.edition)
         .ok_or_else(|| Error::field("edition", &stored.edition))?;
+    let login_policy = match stored.login_policy {
+        0 => LoginPolicy::default(),
+        number => LoginPolicy::from_number(number).ok_or_else(|| Error::field("login policy", &number))?,
+    };
     let secret = |key: StoredKey| TokenKey { kid: key.kid, material: KeyMaterial::Hs256(key.hs256) };
     let mut keys: Vec<TokenKey> = stored.keys.into_iter().map(secret).collect();
     for StoredPublicKey { kid, public_key } in stored.ed25519_keys {
@@ -104,5 +115,5 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
             public_key.try_into().map_err(|_| Error::field("length of a public key", &length))?;
         keys.push(TokenKey { kid, material: KeyMaterial::Ed25519(public) });
     }
-    Ok((Settings { edition, status: stored.status, limits }, keys))
+    Ok((Settings { edition, status: stored.status, limits, login_policy }, keys))
 }

@@ -5,6 +5,7 @@ use proptest::{collection, option, prelude::*, sample};
 use rollcall_domain::{
     app::{Edition, Limits, Settings},
     id::{BootId, DeviceId, Op, Platform, SessionId, UserId},
+    policy::LoginPolicy,
     status::{CustomStatus, RecordVersion},
     subscription::SubscriptionList,
     time::Timestamp,
@@ -26,10 +27,10 @@ fn platforms() -> impl Strategy<Value = Platform> {
 
 fn sessions() -> impl Strategy<Value = Session> {
     let order = option::of((1..=u64::MAX).prop_map(RecordVersion));
-    (platforms(), "[!-~]{1,64}", order, any::<u64>().prop_map(Op)).prop_map(
-        |(platform, device, order, last_op)| {
+    (platforms(), "[!-~]{1,64}", order.clone(), order, any::<u64>().prop_map(Op)).prop_map(
+        |(platform, device, order, continues, last_op)| {
             let device = DeviceId::new(&device).unwrap();
-            Session { platform, device, order, last_op }
+            Session { platform, device, order, continues, last_op }
         },
     )
 }
@@ -111,7 +112,7 @@ fn a_session_of_a_record_without_commands_has_applied_none() {
     let state = user::decode(Bytes::from_static(stored), VERSION).unwrap();
     let id = SessionId { boot: BootId(1), counter: 2 };
     let (device, order) = (DeviceId::new("d").unwrap(), Some(RecordVersion(3)));
-    let session = Session { platform: Platform::Web, device, order, last_op: Op::NONE };
+    let session = Session { order, ..Session::new(Platform::Web, device, None) };
     assert_eq!(state.sessions, [(id, session)].into());
     assert_eq!(user::encode(&state), Bytes::from_static(stored));
 }
@@ -134,10 +135,24 @@ fn values_that_no_release_wrote_are_errors_that_name_the_field() {
     assert!(matches!(app::decode(Bytes::new()), Err(Error::Field { field: "limits", .. })));
 }
 
+// SPEC H4
+#[test]
+fn the_record_of_an_app_from_before_login_policies_has_single_and_an_unknown_one_is_not_read() {
+    let settings = Settings { login_policy: LoginPolicy::Multi, ..Settings::default() };
+    let value = app::encode(&settings, &[]);
+    let (field, before) = value.split_last_chunk::<2>().map(|(before, field)| (field, before)).unwrap();
+    assert_eq!(field, &[8 << 3, 4], "the policy is the last field");
+    let (read, _) = app::decode(Bytes::copy_from_slice(before)).unwrap();
+    assert_eq!(read, Settings::default());
+    let unknown = [before, &[8 << 3, 5]].concat();
+    assert!(matches!(app::decode(unknown.into()), Err(Error::Field { field: "login policy", .. })));
+}
+
 #[test]
 fn an_app_survives_its_record_and_its_key_is_never_shown() {
     let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
-    let settings = Settings { edition: Edition::Premium, status: true, limits };
+    let login_policy = LoginPolicy::Triple;
+    let settings = Settings { edition: Edition::Premium, status: true, limits, login_policy };
     let secret = KeyMaterial::Hs256(Bytes::from_static(b"secret"));
     let keys = vec![TokenKey { kid: "1".to_owned(), material: secret }];
     assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));
@@ -150,7 +165,7 @@ fn a_user_with_one_session_takes_less_than_90_bytes_and_a_list_2_bytes_an_id_bes
     let order = Some(RecordVersion(1_800_000_000_000_000));
     let device = DeviceId::new("01234567-89ab-cdef-0123-456789abcdef").unwrap();
     let mut state = UserState::default();
-    let idle = Session { platform: Platform::Web, device, order, last_op: Op::NONE };
+    let idle = Session { order, ..Session::new(Platform::Web, device, None) };
     state.sessions.insert(id, idle);
     state.last_online_at = Some(Timestamp(1_800_000_000_000_000));
     let length = user::encode(&state).len();

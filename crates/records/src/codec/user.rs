@@ -43,6 +43,9 @@ struct StoredSession {
     // 0, which takes no byte, while the session has applied no command.
     #[prost(uint64, tag = "6")]
     last_op: u64,
+    // 0, which takes no byte, while the client has not come back by itself.
+    #[prost(uint64, tag = "7")]
+    continues: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -72,6 +75,7 @@ pub(crate) fn encode(state: &UserState) -> Bytes {
         device: session.device.as_str().to_owned(),
         order: session.order.unwrap_or_default().0,
         last_op: session.last_op.0,
+        continues: session.continues.unwrap_or_default().0,
     });
     let marks = state.marks.iter().map(|(platform, at)| StoredMark { platform: *platform as i32, at: at.0 });
     let ended = state.ended.iter().map(|(id, reason)| StoredEnd {
@@ -102,9 +106,10 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
     for session in stored.sessions {
         let id = SessionId { boot: BootId(session.boot), counter: session.counter };
         let order = (session.order != 0).then_some(RecordVersion(session.order));
+        let continues = (session.continues != 0).then_some(RecordVersion(session.continues));
         let device = DeviceId::new(&session.device).map_err(|error| Error::field("device", &error))?;
         let (platform, last_op) = (platform(session.platform)?, Op(session.last_op));
-        state.sessions.insert(id, Session { platform, device, order, last_op });
+        state.sessions.insert(id, Session { platform, device, order, continues, last_op });
     }
     for mark in stored.marks {
         state.marks.insert(platform(mark.platform)?, Timestamp(mark.at));

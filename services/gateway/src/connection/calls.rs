@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rollcall_domain::{
-    app::{Limits, Settings},
+    app::Settings,
     code::{Code, Refusal},
     id::Op,
 };
@@ -177,12 +177,7 @@ impl Connection {
 
     /// Returns the settings of the caller's app; without any, what a new app has.
     fn settings(&self) -> Settings {
-        let unknown = Settings {
-            edition: rollcall_domain::app::Edition::Standard,
-            status: false,
-            limits: Limits::default(),
-        };
-        self.gateway.hub.settings(self.handle.key.0).unwrap_or(unknown)
+        self.gateway.hub.settings(self.handle.key.0).unwrap_or_default()
     }
 
     /// Starts a call that changes nothing.

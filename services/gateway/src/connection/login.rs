@@ -130,6 +130,7 @@ async fn try_log_in(
         device_id: login.device_id,
         session: Some(convert::session_to_wire(session)),
         not_after: gateway.not_after(),
+        resumes: login.resumes,
     };
     let response = gateway
         .backend
@@ -147,7 +148,9 @@ async fn try_log_in(
     let (_, own, version) = convert::status(&status)?;
 
     gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
-    let record = LoginRecord { platform: login.platform, device, order: response.login_order };
+    // Absent where presence is of the release before there was one.
+    let place = if response.place == 0 { response.login_order } else { response.place };
+    let record = LoginRecord { platform: login.platform, device, order: response.login_order, place };
     let token_end = gateway.when(Timestamp::from_seconds(response.token_expires_at));
     let handle = gateway.hub.add_session(key, counter, record, codec, heard, token_end);
     gateway.hub.merge_own(&handle, own, version);
@@ -161,7 +164,7 @@ async fn try_log_in(
         heartbeat_seconds: u32::try_from(gateway.config.heartbeat.as_secs()).unwrap_or(u32::MAX),
         status: Some(status),
         subscriptions,
-        login_order: response.login_order,
+        login_order: place,
     };
     Ok((handle, result))
 }

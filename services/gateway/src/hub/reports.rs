@@ -63,6 +63,7 @@ fn assertion(session: &Session, age_ms: u64, former_boot: u64) -> AssertedSessio
         platform: handle.login.platform,
         device_id: handle.login.device.as_str().to_owned(),
         login_order: handle.login.order,
+        place: handle.login.place,
         age_ms,
         former_boot,
     }

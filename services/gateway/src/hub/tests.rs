@@ -6,7 +6,7 @@ mod tokens;
 use axum::extract::ws::Message;
 use futures_util::FutureExt as _;
 use rollcall_domain::{
-    app::{Edition, Limits},
+    app::Edition,
     id::UserId,
     status::{CustomStatus, General, Status, StatusVersion},
 };
@@ -39,7 +39,7 @@ fn seconds(seconds: u64) -> Monotonic {
 }
 
 fn settings(status: bool) -> Settings {
-    Settings { edition: Edition::Premium, status, limits: Limits::default() }
+    Settings { edition: Edition::Premium, status, ..Settings::default() }
 }
 
 fn hub() -> Hub {
@@ -61,7 +61,7 @@ fn login_until(hub: &Hub, user: &str, token_end: Monotonic) -> Arc<SessionHandle
 }
 
 fn record() -> LoginRecord {
-    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5 }
+    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5, place: 3 }
 }
 
 fn boot(id: u64, former: u64) -> Boot {
@@ -416,7 +416,7 @@ fn under_a_new_boot_all_sessions_are_asserted_until_a_report_is_answered() {
         assert_eq!(asserted.len(), 1);
         assert_eq!(asserted[0].session, Some(reports::session_ref(&alice.key, alice.counter)));
         assert_eq!((asserted[0].age_ms, asserted[0].former_boot), (50_000, BOOT));
-        assert_eq!((asserted[0].login_order, asserted[0].device_id.as_str()), (5, "d"));
+        assert_eq!((asserted[0].login_order, asserted[0].place, asserted[0].device_id.as_str()), (5, 3, "d"));
     }
     let report = hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(50));
     hub.reported(&report, &ReportResponse::default(), seconds(51));

@@ -1,5 +1,7 @@
 //! Tests of the configuration of apps.
 
+use rollcall_domain::app::Limits;
+
 use super::*;
 use crate::fixture::{Fixture, app, code};
 
@@ -9,10 +11,15 @@ fn other() -> AppId {
 
 // SPEC G1
 #[tokio::test]
-async fn a_new_app_is_standard_with_its_switch_off_and_the_greatest_limits() {
+async fn a_new_app_is_standard_with_its_switch_off_one_session_a_user_and_the_greatest_limits() {
     let fixture = Fixture::new().await;
     let (created, key) = fixture.parts.admin.create(other(), &Wish::default()).await.unwrap();
-    let expected = Settings { edition: Edition::Standard, status: false, limits: Limits::default() };
+    let expected = Settings {
+        edition: Edition::Standard,
+        status: false,
+        limits: Limits::default(),
+        login_policy: LoginPolicy::Single,
+    };
     assert_eq!(created.settings, expected);
     assert_eq!(key.len(), 64);
     assert_eq!(fixture.parts.admin.get(other()).await.unwrap(), created);
@@ -43,7 +50,7 @@ async fn an_update_changes_what_it_names_and_the_version_with_it() {
     let wish = Wish { status: Some(false), limits: Some(limits), ..Wish::default() };
     let after = admin.update(app(), &wish).await.unwrap();
     let limits = Limits { subscriptions: 3, ..Limits::default() };
-    assert_eq!(after.settings, Settings { edition: Edition::Premium, status: false, limits });
+    assert_eq!(after.settings, Settings { limits, status: false, ..before.settings });
     assert_eq!(after.keys, before.keys);
     assert!(after.version > before.version);
     assert_eq!(admin.update(app(), &Wish::default()).await.unwrap(), after);
@@ -56,6 +63,16 @@ async fn a_limit_beyond_the_greatest_is_refused_and_changes_nothing() {
     let wish = Wish { limits, status: Some(false), ..Wish::default() };
     assert_eq!(code(fixture.parts.admin.update(app(), &wish).await), Code::InvalidParameter);
     assert!(fixture.parts.admin.get(app()).await.unwrap().settings.status);
+}
+
+// SPEC H4
+#[test]
+fn a_login_policy_that_is_not_known_is_refused_and_0_is_absent() {
+    assert_eq!(Wish::login_policy(0), Ok(None));
+    assert_eq!(Wish::login_policy(2), Ok(Some(LoginPolicy::Dual)));
+    for unknown in [5, -1] {
+        assert_eq!(Wish::login_policy(unknown).unwrap_err().code, Code::InvalidParameter);
+    }
 }
 
 #[test]

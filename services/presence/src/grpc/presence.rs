@@ -1,6 +1,6 @@
 //! Sessions and statuses.
 
-use rollcall_domain::{code::Refusal, id::Op};
+use rollcall_domain::{code::Refusal, id::Op, status::RecordVersion};
 use rollcall_proto::{
     again, convert,
     presence::v1::{
@@ -34,6 +34,7 @@ impl PresenceService for Sessions {
             login_order: done.order.0,
             app: Some(convert::settings_to_wire(caller.app, &done.app.settings, done.app.version.0)),
             token_expires_at: done.token_expires_at.seconds(),
+            place: done.place.0,
         }))
     }
 
@@ -115,5 +116,6 @@ fn login(request: LoginRequest) -> Result<Login, Refusal> {
         token: request.token,
         platform: convert::platform(request.platform)?,
         device: convert::device_id(&request.device_id)?,
+        resumes: (request.resumes != 0).then_some(RecordVersion(request.resumes)),
     })
 }

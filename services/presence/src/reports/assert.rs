@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use rollcall_domain::{
     code::Refusal,
-    id::{BootId, Op, SessionId},
+    id::{BootId, SessionId},
     status::RecordVersion,
     time::Timestamp,
     user::{EndReason, Session, UserState},
@@ -54,17 +54,24 @@ impl Reports {
     async fn hold(&self, assert: Assert, trace: &TraceParent) -> Result<Option<EndedConnection>, Failure> {
         let Assert { user: (app, user), session, former, login, age } = assert;
         let mut over = None;
-        let decide = |state: &UserState, now: Timestamp| {
-            let deadline = now.minus(age).plus(self.expiry);
-            match state.on_assert(session, former, login.clone(), deadline, now) {
-                Ok(decision) => Ok(decision),
-                Err(reason) => {
-                    over = Some(reason);
-                    Ok(None)
-                }
+        let applied = match self.apps.get(app).await {
+            Ok(found) => {
+                let group = found.settings.group(login.platform);
+                let decide = |state: &UserState, now: Timestamp| {
+                    let deadline = now.minus(age).plus(self.expiry);
+                    match state.on_assert(session, former, login.clone(), group, deadline, now) {
+                        Ok(decision) => Ok(decision),
+                        Err(reason) => {
+                            over = Some(reason);
+                            Ok(None)
+                        }
+                    }
+                };
+                self.users.apply(app, &user, trace, decide).await
             }
+            Err(error) => Err(error),
         };
-        match self.users.apply(app, &user, trace, decide).await {
+        match applied {
             Ok(applied) => {
                 self.metrics.asserted.inc_by(u64::from(applied.changed.is_some()));
                 self.metrics.decided(&applied.ended);
@@ -97,16 +104,20 @@ impl Assert {
     fn read(boot: BootId, assert: &AssertedSession) -> Result<Self, Refusal> {
         let (user, session) = read(boot, assert.session.as_ref())?;
         let former_boot = if assert.former_boot == 0 { boot } else { BootId(assert.former_boot) };
+        let order = RecordVersion(assert.login_order);
+        let continues = Some(RecordVersion(assert.place)).filter(|place| place.0 != 0 && *place != order);
         Ok(Self {
             user,
             session,
             former: SessionId { boot: former_boot, counter: session.counter },
+            // What was applied before the session was lost is not known here.
             login: Session {
-                platform: convert::platform(assert.platform)?,
-                device: convert::device_id(&assert.device_id)?,
-                order: Some(RecordVersion(assert.login_order)),
-                // What was applied before the session was lost is not known here.
-                last_op: Op::NONE,
+                order: Some(order),
+                ..Session::new(
+                    convert::platform(assert.platform)?,
+                    convert::device_id(&assert.device_id)?,
+                    continues,
+                )
             },
             age: Duration::from_millis(assert.age_ms),
         })

@@ -96,7 +96,7 @@ fn login_of(fixture: &Fixture, boot: u64) -> LoginRequest {
         platform: Platform::Web as i32,
         device_id: "browser".to_owned(),
         session: Some(SessionId { boot, counter: 1 }),
-        not_after: 0,
+        ..LoginRequest::default()
     }
 }
 
@@ -227,7 +227,7 @@ async fn an_app_is_created_and_read_over_grpc() {
     let fixture = Fixture::new().await;
     let running = start(&fixture).await;
     let mut admin = AdminServiceClient::new(running.channel.clone());
-    let create = CreateAppRequest { app_id: 9, edition: 2, status: true, limits: None };
+    let create = CreateAppRequest { app_id: 9, edition: 2, status: true, ..CreateAppRequest::default() };
     let created = admin.create_app(create).await.unwrap().into_inner();
     assert_eq!(created.token_key.len(), 64);
     let found = admin.get_app(GetAppRequest { app_id: 9 }).await.unwrap().into_inner();

@@ -3,7 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use rollcall_domain::id::{Op, Platform};
+use rollcall_domain::{
+    app::Edition,
+    id::{Op, Platform},
+    policy::LoginPolicy,
+    user::Session,
+};
 use rollcall_store::{
     Commit, Key,
     port::{Nonce, TimerChange, Write},
@@ -98,8 +103,10 @@ async fn one_pass_ends_more_users_than_a_page_and_a_batch_hold() {
     let count = 20_000;
     let device = "d".parse().unwrap();
     for counter in 1..=count as u64 {
+        let login = Session::new(Platform::Web, device, None);
+        let group = LoginPolicy::Single.group(Edition::Premium, Platform::Web);
         let decide =
-            |state: &UserState, now| Ok(state.on_login(session(counter), Platform::Web, device, EXPIRY, now));
+            |state: &UserState, now| state.on_login(session(counter), login.clone(), group, EXPIRY, now);
         let user = user(&format!("user{counter}"));
         fixture.parts.sessions.users.apply(app(), &user, &TraceParent::default(), decide).await.unwrap();
     }

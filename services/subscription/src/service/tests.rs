@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost::Message as _;
 use rollcall_bus::memory::MemoryBus;
 use rollcall_domain::{
-    app::{Edition, Limits, Settings},
+    app::{Edition, Settings},
     code::Code,
     id::AppId,
 };
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn store_with_app() -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Clock::store_clock()));
-    let settings = Settings { edition: Edition::Premium, status: true, limits: Limits::default() };
+    let settings = Settings { edition: Edition::Premium, status: true, ..Settings::default() };
     let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
     apps.create(AppId::new(7).unwrap(), settings, Vec::new()).await.unwrap();
     store

@@ -75,7 +75,7 @@ fn user(name: &str) -> UserId {
 }
 
 fn settings(edition: Edition, status: bool) -> Settings {
-    Settings { edition, status, limits: Limits::default() }
+    Settings { edition, status, ..Settings::default() }
 }
 
 fn texts(ids: &[impl ToString]) -> Vec<String> {

@@ -37,6 +37,7 @@ impl Place {
             token: self.token(user_id),
             platform: Platform::Linux.into(),
             device_id: "bench".to_owned(),
+            ..Login::default()
         };
         let reply = socket.call(1, Call::Login(login)).await?;
         let Some(reply::Result::Login(result)) = reply.result else {

@@ -70,6 +70,13 @@ impl Reply {
         status(&result.unwrap_or_else(|| panic!("no own status: {}", self.body))["status"])
     }
 
+    /// Returns the place of a login among the user's.
+    #[track_caller]
+    pub fn login_order(&self) -> u64 {
+        let order = self.result("login")["loginOrder"].as_str().expect("64-bit numbers travel as texts");
+        order.parse().expect("a number")
+    }
+
     /// Returns the statuses in the reply to a query.
     #[track_caller]
     pub fn statuses(&self) -> Vec<UserStatus> {
