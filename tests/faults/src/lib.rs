@@ -137,6 +137,14 @@ pub async fn watcher(rollcall: &Rollcall, app: &App, users: &[&str]) -> Raw {
     watcher
 }
 
+/// Logs a user in on gateway 0, and a [`watcher`] that has been shown the user ONLINE.
+pub async fn watched(rollcall: &Rollcall, app: &App, user: &str) -> (Raw, Raw) {
+    let watched = log_in(app, at(rollcall, 0), user, "d").await;
+    let mut watcher = watcher(rollcall, app, &[user]).await;
+    watcher.expect(user, |status| status.general == General::Online).await;
+    (watched, watcher)
+}
+
 /// Sets a custom status, and waits until a watcher is shown it.
 pub async fn say(user: &mut Raw, name: &str, watcher: &mut Raw, custom: &str) {
     user.set(custom).await.ok();

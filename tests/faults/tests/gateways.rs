@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall_faults::{DEAD_AFTER, MOVED_AFTER, Ring, cluster};
-use rollcall_harness::{Dial, General};
+use rollcall_faults::{DEAD_AFTER, MOVED_AFTER, Ring, cluster, watched};
+use rollcall_harness::General;
 
 // FAULT 5, SPEC A11
 #[tokio::test]
@@ -11,11 +11,7 @@ async fn who_comes_back_after_a_gateway_was_killed_never_flickers_and_who_does_n
     let mut rollcall = cluster().await;
     let app = rollcall.app().await;
     let ring = Ring::start(&rollcall, &app, 20).await;
-    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
-    let gone = app.session_by(at(0), "PLATFORM_LINUX", "gone", "d").await;
-    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
-    watcher.subscribe(&["gone"]).await.ok();
-    watcher.expect("gone", |status| status.general == General::Online).await;
+    let (gone, mut watcher) = watched(&rollcall, &app, "gone").await;
     ring.say("before").await;
 
     let killed = Instant::now();
@@ -54,11 +50,7 @@ async fn nobody_notices_that_gateways_are_restarted_one_after_the_other() {
 async fn who_ignores_that_a_gateway_stops_is_offline_after_the_grace() {
     let mut rollcall = cluster().await;
     let app = rollcall.app().await;
-    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
-    let mut deaf = app.session_by(at(0), "PLATFORM_LINUX", "deaf", "d").await;
-    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
-    watcher.subscribe(&["deaf"]).await.ok();
-    watcher.expect("deaf", |status| status.general == General::Online).await;
+    let (mut deaf, mut watcher) = watched(&rollcall, &app, "deaf").await;
 
     rollcall.process("gateway", 0).terminate().await;
     assert_eq!(deaf.closed().await, Some(3000));
@@ -78,11 +70,7 @@ async fn who_ignores_that_a_gateway_stops_is_offline_after_the_grace() {
 async fn a_gateway_that_stood_still_for_less_than_a_lease_costs_nobody_the_status() {
     let mut rollcall = cluster().await;
     let app = rollcall.app().await;
-    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
-    let mut alice = app.session_by(at(0), "PLATFORM_LINUX", "alice", "d").await;
-    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
-    watcher.subscribe(&["alice"]).await.ok();
-    watcher.expect("alice", |status| status.general == General::Online).await;
+    let (mut alice, mut watcher) = watched(&rollcall, &app, "alice").await;
 
     for seconds in [1, 3] {
         rollcall.process("gateway", 0).stop();
@@ -100,11 +88,7 @@ async fn a_gateway_that_stood_still_for_less_than_a_lease_costs_nobody_the_statu
 async fn a_gateway_that_stood_still_for_longer_comes_back_under_another_name_with_its_clients() {
     let mut rollcall = cluster().await;
     let app = rollcall.app().await;
-    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
-    let mut alice = app.session_by(at(0), "PLATFORM_LINUX", "alice", "d").await;
-    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
-    watcher.subscribe(&["alice"]).await.ok();
-    watcher.expect("alice", |status| status.general == General::Online).await;
+    let (mut alice, mut watcher) = watched(&rollcall, &app, "alice").await;
 
     let stopped = Instant::now();
     rollcall.process("gateway", 0).stop();

@@ -1,7 +1,7 @@
 //! The services behind the gateways, killed and restarted while users change their statuses.
 
-use rollcall_faults::{Ring, cluster};
-use rollcall_harness::{Dial, General};
+use rollcall_faults::{Ring, cluster, watched};
+use rollcall_harness::General;
 
 const SERVICES: [&str; 3] = ["presence", "subscription", "notifier"];
 
@@ -34,11 +34,7 @@ async fn what_changes_while_there_is_no_notifier_is_shown_when_there_is_one_agai
     let mut rollcall = cluster().await;
     let app = rollcall.app().await;
     let ring = Ring::start(&rollcall, &app, 20).await;
-    let at = |number: usize| Dial::new(&rollcall.addresses().clients[number]);
-    let mut leaving = app.session_by(at(0), "PLATFORM_LINUX", "leaving", "d").await;
-    let mut watcher = app.session_by(at(1), "PLATFORM_LINUX", "watcher", "d").await;
-    watcher.subscribe(&["leaving"]).await.ok();
-    watcher.expect("leaving", |status| status.general == General::Online).await;
+    let (mut leaving, mut watcher) = watched(&rollcall, &app, "leaving").await;
 
     for number in 0..2 {
         rollcall.process("notifier", number).kill();
