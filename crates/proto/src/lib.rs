@@ -6,6 +6,7 @@ pub mod again;
 pub mod close;
 pub mod convert;
 mod generated;
+pub mod missed;
 pub mod refusal;
 pub mod role;
 pub mod trace;

@@ -1,9 +1,10 @@
-//! What every process needs: clock, randomness, configuration, logs, gRPC set-up with health and mutual TLS, metrics,
+//! What every process needs: clock, randomness, back-off, configuration, logs, gRPC set-up with health and mutual TLS, metrics,
 //! the endpoint for an operator's tools, shutdown, supervision.
 //!
 //! Each has one owner here, so that a service neither reads time, environment and entropy by itself nor opens a
 //! server without limits. Start with [`config::load`] and [`grpc::serve`].
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -9,15 +9,15 @@ use rollcall_domain::{
     id::UserId,
 };
 use rollcall_proto::{convert::READ_IDS, trace::TraceParent};
-use rollcall_runtime::rng;
+use rollcall_runtime::backoff::Backoff;
 use tracing::warn;
 
 use crate::{Gateway, hub::UserKey};
 
 /// The first wait after a failure; doubled each time.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
-const RETRY_MOST: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_MOST: Duration = Duration::from_secs(5);
 /// How long the notifier may take to acknowledge before the attempt counts as failed.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -82,13 +82,13 @@ async fn retry<F: Future<Output = Result<(), Refusal>>>(
     key: UserKey,
     call: impl Fn() -> F,
 ) {
-    let mut wait = RETRY_FIRST;
+    let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
     while let Err(refusal) = call().await {
         if !gateway.hub.is_here(&key) {
             return;
         }
-        warn!(code = %refusal.code, reason = %refusal.message, ?wait, "could not read for a user, trying again");
-        tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)).await;
-        wait = (wait * 2).min(RETRY_MOST);
+        let (code, wait) = (refusal.code, backoff.wait());
+        warn!(%code, reason = %refusal.message, ?wait, "could not read for a user, trying again");
+        backoff.pause().await;
     }
 }

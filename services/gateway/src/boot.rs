@@ -8,12 +8,12 @@ use rollcall_domain::{
     id::{BootId, SessionId},
     partition::Partitions,
 };
-use rollcall_proto::gateway::v1::RegisterResponse;
-use rollcall_runtime::rng;
+use rollcall_proto::{gateway::v1::RegisterResponse, missed::Missed};
+use rollcall_runtime::backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Gateway, resync::Missed};
+use crate::Gateway;
 
 /// The first wait before registering again.
 const REGISTER_FIRST: Duration = Duration::from_millis(50);
@@ -66,7 +66,7 @@ impl Gateway {
 
     /// Registers with presence, trying again with back-off. Says whether that came before the shutdown.
     pub(crate) async fn register(&self, shutdown: &CancellationToken) -> bool {
-        let mut wait = REGISTER_FIRST;
+        let mut backoff = Backoff::new(REGISTER_FIRST, REGISTER_MOST);
         loop {
             match self.backend.register().await {
                 Ok(RegisterResponse { boot: id, token, store_now, partitions }) => {
@@ -81,10 +81,9 @@ impl Gateway {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}
+                () = backoff.pause() => {}
                 () = shutdown.cancelled() => return false,
             }
-            wait = (wait * 2).min(REGISTER_MOST);
         }
     }
 

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use rollcall_proto::notifier::v1::{
-    AttachRequest, AttachResponse, Position, Resume, Told, User,
-    notifier_service_client::NotifierServiceClient,
+use rollcall_proto::{
+    missed::Missed,
+    notifier::v1::{
+        AttachRequest, AttachResponse, Position, Resume, Told, User,
+        notifier_service_client::NotifierServiceClient,
+    },
 };
 use rollcall_runtime::{
+    backoff::Backoff,
     clock::Monotonic,
     grpc::{Endpoints, Traced},
-    rng,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
-use crate::{Gateway, hub::UserKey, interest::Batch, resync::Missed};
+use crate::{Gateway, hub::UserKey, interest::Batch};
 
 /// Messages waiting for the stream: each is a whole batch, so few are enough.
 const UPSTREAM: usize = 4;
@@ -57,24 +60,24 @@ impl Heard {
 
 /// Keeps the stream until `shutdown`, dialling again with back-off when it breaks.
 pub(crate) async fn run(gateway: Arc<Gateway>, notifiers: Endpoints, shutdown: CancellationToken) {
-    let mut wait = REDIAL_FIRST;
+    let mut backoff = Backoff::new(REDIAL_FIRST, REDIAL_MOST);
     // Nothing was read before the first stream.
     let mut heard = None;
     loop {
         let notifier = notifiers.pick();
         let end = tokio::select! {
-            end = stream(&gateway, notifier.channel.clone(), &mut heard, &mut wait) => end,
+            end = stream(&gateway, notifier.channel.clone(), &mut heard, &mut backoff) => end,
             () = shutdown.cancelled() => return,
         };
         if let Err(status) = end {
-            warn!(code = ?status.code(), reason = status.message(), ?wait, "lost the notifier, dialling again");
+            let (code, wait) = (status.code(), backoff.wait());
+            warn!(?code, reason = status.message(), ?wait, "lost the notifier, dialling again");
         }
         notifiers.failed(&notifier);
         tokio::select! {
-            () = tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)) => {}
+            () = backoff.pause() => {}
             () = shutdown.cancelled() => return,
         }
-        wait = (wait * 2).min(REDIAL_MOST);
     }
 }
 
@@ -82,12 +85,12 @@ async fn stream(
     gateway: &Arc<Gateway>,
     channel: Traced,
     heard: &mut Option<Heard>,
-    wait: &mut Duration,
+    backoff: &mut Backoff,
 ) -> Result<(), Status> {
     let (sender, receiver) = mpsc::channel(UPSTREAM);
     let mut client = NotifierServiceClient::new(channel);
     let down = client.attach(ReceiverStream::new(receiver)).await?.into_inner();
-    *wait = REDIAL_FIRST;
+    backoff.reset();
     info!("attached to a notifier");
     // Reckoned now, when the notifier has begun to count how long it has been listening.
     let resume = heard.as_ref().map(|heard| heard.resume(gateway.clock.monotonic()));
@@ -131,7 +134,7 @@ async fn changes(
             }
         }
         if let Some(resync) = &message.resync {
-            gateway.resync.ask(Missed::read(resync));
+            gateway.resync.ask(Missed::from_wire(resync));
         }
         if let Some(told) = &message.told {
             heard.tell(told, gateway.clock.monotonic());
@@ -158,3 +161,6 @@ fn request(batch: &Batch) -> AttachRequest {
     let (added, removed) = (names(&batch.added), names(&batch.removed));
     AttachRequest { batch: batch.number, added, removed, resume: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,23 +3,23 @@
 //! Versions first, 500 in a call, and then only what is newer. What is asked for while a pass is on its way waits
 //! for the next one, however often it is asked for.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use rollcall_domain::{
     code::Refusal,
     id::{AppId, UserId},
-    partition::Partition,
 };
-use rollcall_proto::{convert::READ_IDS, notifier::v1 as wire};
-use rollcall_runtime::rng;
+use rollcall_proto::{convert::READ_IDS, missed::Missed};
+use rollcall_runtime::backoff::Backoff;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     Gateway,
+    attach::{RETRY_FIRST, RETRY_MOST},
     hub::{Era, UserKey, Users},
 };
 
@@ -27,20 +27,6 @@ use crate::{
 const CALLS_AT_ONCE: usize = 4;
 /// Lists read at once in each of those calls.
 const LISTS_AT_ONCE: usize = 8;
-/// The first wait after a failure; doubled each time.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-/// The longest wait between two attempts.
-const RETRY_MOST: Duration = Duration::from_secs(5);
-
-/// Whose changes may have been missed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Missed {
-    /// Anybody's.
-    Everything,
-    /// Those of the users of some partitions.
-    Of(BTreeSet<Partition>),
-}
-
 /// What is asked to be read again.
 #[derive(Debug, Default)]
 pub(crate) struct Resync {
@@ -54,31 +40,6 @@ enum Part {
     Lists(AppId, Vec<UserId>),
 }
 
-impl Default for Missed {
-    fn default() -> Self {
-        Self::Of(BTreeSet::new())
-    }
-}
-
-impl Missed {
-    /// Reads what a notifier says.
-    pub(crate) fn read(resync: &wire::Resync) -> Self {
-        if resync.everything {
-            return Self::Everything;
-        }
-        let partitions = resync.partitions.iter();
-        Self::Of(partitions.filter_map(|partition| u16::try_from(*partition).ok().map(Partition)).collect())
-    }
-
-    fn add(&mut self, other: Self) {
-        match (&mut *self, other) {
-            (Self::Of(partitions), Self::Of(others)) => partitions.extend(others),
-            (Self::Everything, _) => {}
-            (_, Self::Everything) => *self = Self::Everything,
-        }
-    }
-}
-
 impl Resync {
     /// Asks for a pass. Never waits.
     pub(crate) fn ask(&self, missed: Missed) {
@@ -89,7 +50,7 @@ impl Resync {
     async fn next(&self) -> Missed {
         loop {
             let missed = std::mem::take(&mut *self.missed.lock());
-            if missed != Missed::default() {
+            if !missed.is_nothing() {
                 return missed;
             }
             self.asked.notified().await;
@@ -169,21 +130,23 @@ fn parts(users: Users, part: impl Fn(AppId, Vec<UserId>) -> Part) -> impl Iterat
 
 /// Calls until it succeeds.
 async fn retry<T, F: Future<Output = Result<T, Refusal>>>(call: impl Fn() -> F) -> T {
-    let mut wait = RETRY_FIRST;
+    let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
     loop {
         match call().await {
             Ok(value) => return value,
             Err(refusal) => {
-                warn!(code = %refusal.code, reason = %refusal.message, ?wait, "could not read again, trying again");
+                let (code, wait) = (refusal.code, backoff.wait());
+                warn!(%code, reason = %refusal.message, ?wait, "could not read again, trying again");
             }
         }
-        tokio::time::sleep(wait / 2 + rng::jitter(wait / 2)).await;
-        wait = (wait * 2).min(RETRY_MOST);
+        backoff.pause().await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rollcall_domain::partition::Partition;
+
     use super::*;
 
     fn of(partitions: &[u16]) -> Missed {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall_domain::{code::Refusal, status::RecordVersion};
+use rollcall_domain::{code::Refusal, partition::Partition, status::RecordVersion};
 use rollcall_proto::{
     convert,
     event::v1::{Change, ChangeKind},
@@ -11,7 +11,7 @@ use rollcall_proto::{
 use rollcall_runtime::trace;
 use tracing::Span;
 
-use crate::{interest::User, positions::Partition, slots::Kind};
+use crate::{interest::User, slots::Kind};
 
 /// A change, with what says where it goes.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn read(change: &Change) -> Result<Event, Malformed> {
-        Event::read(3, change.clone())
+        Event::read(Partition(3), change.clone())
     }
 
     #[test]

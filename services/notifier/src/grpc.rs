@@ -6,6 +6,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use rollcall_domain::partition::Partition;
 use rollcall_proto::{
     convert,
     notifier::v1::{
@@ -141,7 +142,9 @@ fn heard(resume: &Resume) -> Heard {
     Heard {
         // A partition beyond the greatest is none that anything is heard of.
         positions: positions
-            .filter_map(|position| Some((u16::try_from(position.partition).ok()?, position.sequence)))
+            .filter_map(|position| {
+                Some((Partition(u16::try_from(position.partition).ok()?), position.sequence))
+            })
             .collect(),
         ago: resume.told_ms_ago.map(Duration::from_millis),
     }

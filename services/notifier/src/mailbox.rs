@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
+use rollcall_domain::partition::Partition;
 use rollcall_proto::{
     event::v1::Change,
-    notifier::v1::{AttachResponse, Position, Resync, Told},
+    missed::Missed,
+    notifier::v1::{AttachResponse, Position, Told},
 };
 use tokio::sync::Notify;
 
@@ -13,7 +15,6 @@ use crate::{
     error::StreamEnd,
     event::Event,
     interest::User,
-    positions::{Missed, Partition},
     slots::{Place, Slots},
 };
 
@@ -32,7 +33,7 @@ struct Content {
     slots: Slots<Arc<Change>>,
     acknowledged: u64,
     /// What the gateway is to read again.
-    missed: Option<Missed>,
+    missed: Missed,
     /// The positions that the gateway was told, or is about to be.
     told: BTreeMap<Partition, u64>,
     /// What it is told next, once all that waited when they were reached is sent.
@@ -46,7 +47,7 @@ impl Mailbox {
         let content = Content {
             slots: Slots::new(),
             acknowledged: 0,
-            missed: None,
+            missed: Missed::default(),
             told: BTreeMap::new(),
             telling: None,
             end: None,
@@ -81,13 +82,7 @@ impl Mailbox {
 
     /// Tells the gateway to read again what it may have missed.
     pub(crate) fn resync(&self, missed: Missed) {
-        {
-            let mut content = self.content.lock();
-            match &mut content.missed {
-                Some(held) => held.add(missed),
-                None => content.missed = Some(missed),
-            }
-        }
+        self.content.lock().missed.add(missed);
         self.filled.notify_one();
     }
 
@@ -101,7 +96,7 @@ impl Mailbox {
         let mut told = Told::default();
         for (partition, sequence) in whole {
             if content.told.insert(*partition, *sequence) != Some(*sequence) {
-                told.positions.push(Position { partition: u32::from(*partition), sequence: *sequence });
+                told.positions.push(Position { partition: u32::from(partition.0), sequence: *sequence });
             }
         }
         content.telling = Some((content.slots.mark(), told));
@@ -136,24 +131,16 @@ impl Mailbox {
             let changes = content.slots.drain(CHANGES_PER_MESSAGE);
             let slots = &content.slots;
             let told = content.telling.take_if(|(mark, _)| slots.passed(*mark)).map(|(_, told)| told);
+            let missed = std::mem::take(&mut content.missed);
             let response = AttachResponse {
                 acknowledged: std::mem::take(&mut content.acknowledged),
                 changes: Vec::new(),
                 told,
-                resync: content.missed.take().map(resync),
+                resync: (!missed.is_nothing()).then(|| missed.to_wire()),
             };
             (response, changes)
         };
         response.changes = changes.into_iter().map(Arc::unwrap_or_clone).collect();
         (response != AttachResponse::default()).then_some(Ok(response))
-    }
-}
-
-fn resync(missed: Missed) -> Resync {
-    match missed {
-        Missed::Everything => Resync { everything: true, partitions: Vec::new() },
-        Missed::Of(partitions) => {
-            Resync { everything: false, partitions: partitions.into_iter().map(u32::from).collect() }
-        }
     }
 }

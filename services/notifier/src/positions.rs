@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
+use rollcall_domain::partition::Partition;
+use rollcall_proto::missed::Missed;
 use rollcall_runtime::clock::Monotonic;
-
-/// A partition of users.
-pub(crate) type Partition = u16;
 
 /// How long an entry may be missing.
 const HOLE_LIMIT: Duration = Duration::from_millis(500);
@@ -37,15 +36,6 @@ struct Track {
     beyond: BTreeSet<u64>,
     /// Since when that one is missing.
     open_since: Monotonic,
-}
-
-/// What may have changed without having been heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Missed {
-    /// Any user.
-    Everything,
-    /// Users of these partitions.
-    Of(BTreeSet<Partition>),
 }
 
 /// Up to where somebody has heard everything.
@@ -131,24 +121,15 @@ impl Track {
     }
 }
 
-impl Missed {
-    /// Adds what somebody else found.
-    pub(crate) fn add(&mut self, other: Self) {
-        match (&mut *self, other) {
-            (Self::Of(partitions), Self::Of(others)) => partitions.extend(others),
-            (Self::Everything, _) => {}
-            (_, Self::Everything) => *self = Self::Everything,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const P: Partition = 3;
+    const P: Partition = Partition(3);
+    const Q: Partition = Partition(5);
+    const R: Partition = Partition(6);
 
     fn at(ms: u64) -> Monotonic {
         Monotonic(ms)
@@ -223,15 +204,15 @@ mod tests {
     #[test]
     fn who_comes_to_us_may_have_missed_what_moved_since_it_was_told() {
         let mut positions = hearing(&[(0, 1), (0, 2)]);
-        positions.hear(5, 7, at(10));
-        positions.hear(6, 1, at(10));
+        positions.hear(Q, 7, at(10));
+        positions.hear(R, 1, at(10));
         let age = Duration::from_secs(100);
         let missed = |told: &[(Partition, u64)]| positions.missed_since(&heard(told, 1_000), age);
-        assert_eq!(missed(&[(P, 2), (5, 7), (6, 1), (9, 4)]), Missed::Of(of(&[])));
-        assert_eq!(missed(&[(P, 1), (5, 7)]), Missed::Of(of(&[P, 6])));
+        assert_eq!(missed(&[(P, 2), (Q, 7), (R, 1), (Partition(9), 4)]), Missed::Of(of(&[])));
+        assert_eq!(missed(&[(P, 1), (Q, 7)]), Missed::Of(of(&[P, R])));
         assert_eq!(
-            missed(&[(P, 2), (5, 6), (6, 1)]),
-            Missed::Of(of(&[5])),
+            missed(&[(P, 2), (Q, 6), (R, 1)]),
+            Missed::Of(of(&[Q])),
             "7 was heard beyond what is whole"
         );
     }
@@ -243,16 +224,6 @@ mod tests {
         assert_eq!(positions.missed_since(&heard(&[(P, 1)], 1_000), age), Missed::Everything);
         assert_eq!(positions.missed_since(&heard(&[(P, 1)], 998), age), Missed::Of(of(&[])));
         assert_eq!(positions.missed_since(&Heard::default(), age), Missed::Everything);
-    }
-
-    #[test]
-    fn what_was_missed_adds_up() {
-        let mut missed = Missed::Of(of(&[1]));
-        missed.add(Missed::Of(of(&[2])));
-        assert_eq!(missed, Missed::Of(of(&[1, 2])));
-        missed.add(Missed::Everything);
-        missed.add(Missed::Of(of(&[3])));
-        assert_eq!(missed, Missed::Everything);
     }
 
     proptest! {

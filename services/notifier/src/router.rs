@@ -9,6 +9,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use rollcall_domain::partition::Partition;
+use rollcall_proto::missed::Missed;
 use rollcall_runtime::Clock;
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     event::Event,
     interest::{Interest, StreamId, User},
     mailbox::Mailbox,
-    positions::{Heard, Missed, Partition, Positions},
+    positions::{Heard, Positions},
 };
 
 /// The greatest number of users in the interest of one stream. One gateway serves some 100,000 connections with
@@ -174,9 +176,7 @@ impl Router {
             (missed, whole, mailboxes)
         };
         for mailbox in mailboxes {
-            if !missed.is_empty() {
-                mailbox.resync(Missed::Of(missed.clone()));
-            }
+            mailbox.resync(Missed::Of(missed.clone()));
             mailbox.tell(&whole);
         }
         missed.len()

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use rollcall_bus::{Bus, Message, Subject, Subscription};
+use rollcall_domain::partition::Partition;
 use rollcall_proto::{
     event::v1::Change,
     notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME},
@@ -158,6 +159,7 @@ impl Ear {
     fn route(&self, message: Message) {
         let subject = message.subject;
         let Subject::Status(partition) = subject else { return };
+        let partition = Partition(partition);
         let change = match Change::decode(message.payload) {
             Ok(change) => change,
             Err(error) => {

@@ -45,11 +45,8 @@ impl Subscriptions {
             let message = "the list holds the caller's own id, which cannot be subscribed";
             return Err(Refusal::new(Code::InvalidParameter, message).into());
         }
-        let settings = self.admit(app, targets.len()).await?;
         let call = call.into();
-        if !call.again {
-            self.windows.take(app, *user, WindowKind::Subscribe, settings.limits.window_calls).await?;
-        }
+        let settings = self.admit(app, *user, WindowKind::Subscribe, targets.len(), call.again).await?;
         let limit = settings.limits.subscriptions as usize;
         let mut size = 0;
         let subscribe = |list: &mut SubscriptionList| {
@@ -74,11 +71,8 @@ impl Subscriptions {
         call: impl Into<Call<'_>>,
     ) -> Result<Revised<Vec<UserId>>, Error> {
         let targets = read(targets)?;
-        let settings = self.admit(app, targets.len()).await?;
         let call = call.into();
-        if !call.again {
-            self.windows.take(app, *user, WindowKind::Unsubscribe, settings.limits.window_calls).await?;
-        }
+        self.admit(app, *user, WindowKind::Unsubscribe, targets.len(), call.again).await?;
         let mut size = 0;
         let unsubscribe = |list: &mut SubscriptionList| {
             let removed = list.unsubscribe(&targets);
@@ -103,11 +97,22 @@ impl Subscriptions {
         Ok(held)
     }
 
-    /// Checks what depends on the app: its limit of ids in a call, then its edition, then its switch.
-    async fn admit(&self, app: AppId, ids: usize) -> Result<Settings, Error> {
+    /// Checks what depends on the app: its limit of ids in a call, then its edition, its switch, and at last the user's
+    /// window, in which a call that is made `again` does not count.
+    async fn admit(
+        &self,
+        app: AppId,
+        user: UserId,
+        kind: WindowKind,
+        ids: usize,
+        again: bool,
+    ) -> Result<Settings, Error> {
         let settings = self.apps.get(app).await?.settings;
         check_count(ids, settings.limits)?;
         settings.check_others()?;
+        if !again {
+            self.windows.take(app, user, kind, settings.limits.window_calls).await?;
+        }
         Ok(settings)
     }
 }

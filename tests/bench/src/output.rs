@@ -10,3 +10,9 @@ pub enum Output {
     /// One JSON object; durations in microseconds, memory in bytes.
     Json,
 }
+
+/// Fails if watchers were not shown last states.
+pub(crate) fn verdict(missing: usize, examples: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(missing == 0, "{missing} last states did not arrive, such as: {examples}");
+    Ok(())
+}

@@ -21,9 +21,9 @@ use tonic::{Request, Status as Refused, service::Routes};
 use super::*;
 use crate::{Config, Gateway, metrics::Metrics};
 
-/// Notes the sets that come, and answers all but the first.
+/// Notes the sets that come, and whether they say that they were sent before; answers all but the first.
 #[derive(Clone, Default)]
-struct Listening(Arc<Mutex<Vec<SetSelfStatusRequest>>>);
+struct Listening(Arc<Mutex<Vec<(SetSelfStatusRequest, bool)>>>);
 
 #[tonic::async_trait]
 impl PresenceService for Listening {
@@ -32,7 +32,8 @@ impl PresenceService for Listening {
         request: Request<SetSelfStatusRequest>,
     ) -> Result<Response<SetSelfStatusResponse>, Refused> {
         let mut sets = self.0.lock();
-        sets.push(request.into_inner());
+        let again = again::is_marked(request.metadata());
+        sets.push((request.into_inner(), again));
         if sets.len() == 1 {
             return Err(Refused::unavailable("lost on its way"));
         }
@@ -91,8 +92,9 @@ async fn a_set_that_is_tried_elsewhere_is_the_same_command_with_the_same_last_mo
     gateway.backend.set_self_status(change, session, Op(3), "busy".to_owned()).await.unwrap();
 
     let sets = std::mem::take(&mut *listening.0.lock());
-    let [first, second] = sets.try_into().unwrap();
+    let [(first, first_again), (second, second_again)] = sets.try_into().unwrap();
     assert_eq!(first, second);
+    assert_eq!((first_again, second_again), (false, true));
     assert_eq!((first.op, first.not_after), (3, change.not_after));
     assert!(first.not_after >= 1_003_000_000, "{}", first.not_after);
     stop.cancel();

@@ -22,7 +22,7 @@ fn event(name: &str, record_version: u64) -> Event {
         user_id: name.to_owned(),
         ..Change::default()
     };
-    Event::read(0, change).unwrap()
+    Event::read(Partition(0), change).unwrap()
 }
 
 fn open(limit: usize) -> Router {
@@ -183,10 +183,10 @@ async fn a_position_is_told_after_all_changes_before_it_and_only_when_it_moved()
 async fn who_comes_after_a_change_may_have_missed_it() {
     let router = open(10);
     router.route(&change("alice", 1));
-    let heard = |sequence| Heard { positions: [(0, sequence)].into(), ago: Some(Duration::ZERO) };
+    let heard = |sequence| Heard { positions: [(Partition(0), sequence)].into(), ago: Some(Duration::ZERO) };
     let listening = Duration::from_secs(1);
     assert_eq!(router.missed_since(&heard(1), listening), Missed::Of([].into()));
-    router.skip(0, 2);
-    assert_eq!(router.missed_since(&heard(1), listening), Missed::Of([0].into()));
+    router.skip(Partition(0), 2);
+    assert_eq!(router.missed_since(&heard(1), listening), Missed::Of([Partition(0)].into()));
     assert_eq!(router.missed_since(&heard(2), Duration::ZERO), Missed::Everything);
 }

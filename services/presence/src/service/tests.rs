@@ -10,6 +10,7 @@ use rollcall_domain::{
 };
 use rollcall_proto::{
     admin::v1::{CreateAppRequest, GetAppRequest, admin_service_client::AdminServiceClient},
+    again,
     common::v1::{EndedSession, SessionId},
     event::v1::{Change, ChangeKind},
     gateway::v1::{
@@ -144,6 +145,32 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
     let logout = LogoutRequest { app_id: 7, user_id: "alice".to_owned(), session, not_after: 0 };
     client.logout(logout).await.unwrap();
     assert_eq!(running.change().await.1.general, 3);
+    running.stop().await;
+}
+
+// SPEC C4
+#[tokio::test]
+async fn a_query_that_says_it_was_sent_before_counts_against_no_window() {
+    let fixture = Fixture::new().await;
+    let running = start(&fixture).await;
+    let mut client = PresenceServiceClient::new(running.channel.clone());
+    let of = |again| {
+        let (user_ids, caller_id) = (vec!["alice".to_owned()], "bob".to_owned());
+        let mut request = tonic::Request::new(GetUserStatusRequest { app_id: 7, user_ids, caller_id });
+        if again {
+            again::mark(request.metadata_mut());
+        }
+        request
+    };
+    for _ in 0..30 {
+        client.get_user_status(of(true)).await.unwrap();
+    }
+    for _ in 0..20 {
+        client.get_user_status(of(false)).await.unwrap();
+    }
+    let refused = refused(client.get_user_status(of(false)).await);
+    assert_eq!(refused.code, Code::RateLimit);
+    assert!(refused.retry_after.is_some());
     running.stop().await;
 }
 

@@ -10,6 +10,7 @@ use rollcall_domain::{
     id::AppId,
 };
 use rollcall_proto::{
+    again,
     event::v1::{Change, ChangeKind},
     refusal,
     subscription::v1::{
@@ -94,6 +95,40 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
         let refused = client.get_list_versions(versions(malformed)).await.unwrap_err();
         assert_eq!(refusal::from_status(&refused).code, code);
     }
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+}
+
+// SPEC D1, E1
+#[tokio::test]
+async fn a_call_that_says_it_was_sent_before_counts_against_no_window() {
+    // So long that no machine is too slow for it.
+    let config = Config { listen: ([127, 0, 0, 1], 0).into(), window: Duration::from_hours(1) };
+    let (store, bus) = (store_with_app().await, Arc::new(MemoryBus::new()));
+    let service = Service::bind(&config, store, bus, Clock::new(), &Ops::default()).unwrap();
+    let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(service.run(shutdown.clone()));
+    let mut client = SubscriptionServiceClient::new(channel);
+
+    let of = |again| {
+        let (user_id, target_ids) = ("me".to_owned(), vec!["a".to_owned()]);
+        let subscribe = SubscribeRequest { app_id: 7, user_id, target_ids, not_after: 0 };
+        let mut request = tonic::Request::new(subscribe);
+        if again {
+            again::mark(request.metadata_mut());
+        }
+        request
+    };
+    for _ in 0..30 {
+        client.subscribe(of(true)).await.unwrap();
+    }
+    for _ in 0..20 {
+        client.subscribe(of(false)).await.unwrap();
+    }
+    let refused = refusal::from_status(&client.subscribe(of(false)).await.unwrap_err());
+    assert_eq!(refused.code, Code::RateLimit);
+    assert!(refused.retry_after.is_some_and(|wait| wait <= config.window));
     shutdown.cancel();
     task.await.unwrap().unwrap();
 }

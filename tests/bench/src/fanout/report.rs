@@ -153,13 +153,7 @@ impl Report {
 
     /// Fails if a watcher was not shown a last state.
     pub fn verdict(&self) -> anyhow::Result<()> {
-        let missing = self.missing;
-        anyhow::ensure!(
-            missing == 0,
-            "{missing} last states did not arrive, such as: {}",
-            self.missing_examples
-        );
-        Ok(())
+        crate::output::verdict(self.missing, &self.missing_examples)
     }
 
     /// Writes the result as tables.
