@@ -1,6 +1,11 @@
 //! What the kernel says of a process: processor time, memory, open files. Linux only.
 
-use std::{collections::BTreeMap, fs, io::ErrorKind, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 
@@ -42,8 +47,9 @@ impl Process {
             let path = path.join("schedstat");
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
-                // The thread has ended since the folder was read, or the kernel does not count.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                // The thread has ended since the folder was read, or the file was opened, or the kernel does
+                // not count.
+                Err(error) if error.kind() == ErrorKind::NotFound || is_gone(&error) => continue,
                 Err(error) => return Err(error).with_context(|| path.display().to_string()),
             };
             let used = cpu_nanos(&text).with_context(|| format!("{}: {text:?}", path.display()))?;
@@ -77,6 +83,13 @@ pub fn check_open_files(connections: usize) -> anyhow::Result<()> {
         }
     );
     Ok(())
+}
+
+/// Whether a file of the kernel was opened, but the process or thread that it tells of had ended when it was read.
+fn is_gone(error: &io::Error) -> bool {
+    /// No such process; the same on every Linux.
+    const ESRCH: i32 = 3;
+    error.raw_os_error() == Some(ESRCH)
 }
 
 /// Open files that a process needs besides its connections, with room to spare.
@@ -118,6 +131,12 @@ mod tests {
     fn this_process_uses_memory_and_processor() {
         let mut process = Process::new(std::process::id());
         let before = process.cpu().unwrap();
+        for _ in 0..1000 {
+            // Threads that end while the kernel's files of them are read; the tests beside this one do too.
+            let ended = std::thread::spawn(|| {});
+            process.cpu().unwrap();
+            ended.join().unwrap();
+        }
         let resident = process.resident().unwrap();
         assert!(0 < resident.now && resident.now <= resident.peak, "{resident:?}");
         assert!(process.cpu().unwrap() >= before);
