@@ -93,6 +93,7 @@ pub(crate) fn limits(options: LimitOptions) -> Limits {
         subscribe_ids: options.subscribe_ids.unwrap_or(0),
         subscriptions: options.subscriptions.unwrap_or(0),
         window_calls: options.window_calls.unwrap_or(0),
+        friends: options.friends.unwrap_or(0),
     }
 }
 
@@ -123,6 +124,7 @@ struct AppLine<'a> {
     app_id: u32,
     edition: &'static str,
     status: bool,
+    friend_status: bool,
     login_policy: &'static str,
     limits: LimitLine,
     version: u64,
@@ -136,6 +138,7 @@ struct LimitLine {
     subscribe_ids: u32,
     subscriptions: u32,
     window_calls: u32,
+    friends: u32,
 }
 
 /// Shows an app, and the token key of a new one.
@@ -157,14 +160,15 @@ fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<St
         WirePolicy::Unknown => "UNKNOWN",
     };
     let limits = app.limits.unwrap_or_default();
-    let Limits { query_ids, subscribe_ids, subscriptions, window_calls } = limits;
+    let Limits { query_ids, subscribe_ids, subscriptions, window_calls, friends } = limits;
     if output == Output::Json {
-        let limits = LimitLine { query_ids, subscribe_ids, subscriptions, window_calls };
-        let (app_id, status, version) = (app.app_id, app.status, app.version);
+        let limits = LimitLine { query_ids, subscribe_ids, subscriptions, window_calls, friends };
+        let AppSettings { app_id, status, friend_status, version, .. } = *app;
         return output::json_line(&AppLine {
             app_id,
             edition,
             status,
+            friend_status,
             login_policy,
             limits,
             version,
@@ -172,15 +176,18 @@ fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<St
         });
     }
     let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
     let mut rows = vec![
         row("app id", app.app_id.to_string()),
         row("edition", edition.to_owned()),
-        row("status", if app.status { "on" } else { "off" }.to_owned()),
+        row("status", switch(app.status)),
+        row("friend status", switch(app.friend_status)),
         row("login policy", login_policy.to_owned()),
         row("limit query ids", query_ids.to_string()),
         row("limit subscribe ids", subscribe_ids.to_string()),
         row("limit subscriptions", subscriptions.to_string()),
         row("limit window calls", window_calls.to_string()),
+        row("limit friends", friends.to_string()),
         row("version", app.version.to_string()),
     ];
     if let Some(key) = token_key {
@@ -203,11 +210,18 @@ mod tests {
     use super::*;
 
     fn app() -> AppSettings {
-        let limits = Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 };
+        let limits = Limits {
+            query_ids: 500,
+            subscribe_ids: 100,
+            subscriptions: 200,
+            window_calls: 20,
+            friends: 3_000,
+        };
         AppSettings {
             app_id: 1,
             edition: WireEdition::Premium as i32,
             status: true,
+            friend_status: false,
             limits: Some(limits),
             version: 3,
             login_policy: WirePolicy::Dual as i32,
@@ -219,8 +233,8 @@ mod tests {
         let known = text(Output::Json, &app(), None).unwrap();
         assert_eq!(
             known,
-            "{\"app_id\":1,\"edition\":\"PREMIUM\",\"status\":true,\"login_policy\":\"DUAL\",\"limits\":{\"query_ids\":500,\
-             \"subscribe_ids\":100,\"subscriptions\":200,\"window_calls\":20},\"version\":3}\n"
+            "{\"app_id\":1,\"edition\":\"PREMIUM\",\"status\":true,\"friend_status\":false,\"login_policy\":\"DUAL\",\"limits\":{\"query_ids\":500,\
+             \"subscribe_ids\":100,\"subscriptions\":200,\"window_calls\":20,\"friends\":3000},\"version\":3}\n"
         );
         let new = text(Output::Json, &app(), Some("ab")).unwrap();
         assert!(new.ends_with(",\"version\":3,\"token_key\":\"ab\"}\n"));
@@ -235,8 +249,7 @@ mod tests {
 
     #[test]
     fn what_is_not_named_is_left_to_the_server() {
-        let options =
-            LimitOptions { query_ids: None, subscribe_ids: Some(5), subscriptions: None, window_calls: None };
+        let options = LimitOptions { subscribe_ids: Some(5), ..LimitOptions::default() };
         assert_eq!(limits(options), Limits { subscribe_ids: 5, ..Limits::default() });
         assert_eq!([None, Some(Edition::Standard), Some(Edition::Premium)].map(edition), [0, 1, 2]);
         let policies = [LoginPolicy::Single, LoginPolicy::Dual, LoginPolicy::Triple, LoginPolicy::Multi];

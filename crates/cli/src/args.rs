@@ -174,7 +174,7 @@ pub(crate) struct AdminOptions {
 }
 
 /// Limits of an app; those not named are left, or stand at their defaults in a new app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
 pub(crate) struct LimitOptions {
     /// Ids in one status query, 1 to 500
     #[arg(long = "limit-query-ids", id = "limit_query_ids", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=500))]
@@ -188,6 +188,9 @@ pub(crate) struct LimitOptions {
     /// Queries of others, and as many subscribes and unsubscribes, of one user in any 5 s, 1 to 20
     #[arg(long = "limit-window-calls", id = "limit_window_calls", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub(crate) window_calls: Option<u32>,
+    /// Friends of one user, 1 to 3000
+    #[arg(long = "limit-friends", id = "limit_friends", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=3_000))]
+    pub(crate) friends: Option<u32>,
 }
 
 #[cfg(test)]

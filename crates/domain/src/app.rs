@@ -27,12 +27,14 @@ pub struct Limits {
     pub subscriptions: u32,
     /// Queries of others that a user may make in a window; and as many subscribes, and unsubscribes.
     pub window_calls: u32,
+    /// Friends of one user.
+    pub friends: u32,
 }
 
 impl Default for Limits {
-    /// The greatest values (SPEC C3, C4, D1, D2).
+    /// The greatest values (SPEC C3, C4, D1, D2, I1).
     fn default() -> Self {
-        Self { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 }
+        Self { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20, friends: 3_000 }
     }
 }
 
@@ -45,6 +47,7 @@ impl Limits {
             ("subscribe_ids", self.subscribe_ids, most.subscribe_ids),
             ("subscriptions", self.subscriptions, most.subscriptions),
             ("window_calls", self.window_calls, most.window_calls),
+            ("friends", self.friends, most.friends),
         ] {
             if !(1..=most).contains(&value) {
                 return Err(Refusal::new(
@@ -64,6 +67,8 @@ pub struct Settings {
     pub edition: Edition,
     /// The switch "user status query and status change notification".
     pub status: bool,
+    /// The switch by which users hear of their friends without a subscription, while `status` is on too.
+    pub friend_status: bool,
     /// The app's limits.
     pub limits: Limits,
     /// Which logins of one user exclude each other.
@@ -76,6 +81,7 @@ impl Default for Settings {
         Self {
             edition: Edition::Standard,
             status: false,
+            friend_status: false,
             limits: Limits::default(),
             login_policy: LoginPolicy::default(),
         }
@@ -86,6 +92,11 @@ impl Settings {
     /// Returns the group that a login on the platform competes in, now (SPEC H4).
     pub fn group(&self, platform: Platform) -> Group {
         self.login_policy.group(self.edition, platform)
+    }
+
+    /// Says whether users hear of their friends, in whatever edition (SPEC F2, F3).
+    pub fn hears_friends(&self) -> bool {
+        self.status && self.friend_status
     }
 
     /// Checks that statuses of others may be asked for and told: edition first, then the switch (SPEC K1).
@@ -121,6 +132,17 @@ mod tests {
         assert_eq!(code(settings(Edition::Premium, true)), Ok(()));
     }
 
+    // SPEC F2, F3
+    #[test]
+    fn friends_are_heard_of_in_any_edition_while_both_switches_are_on() {
+        for edition in [Edition::Standard, Edition::Premium] {
+            for (status, friend_status) in [(false, false), (false, true), (true, false), (true, true)] {
+                let settings = Settings { edition, status, friend_status, ..Settings::default() };
+                assert_eq!(settings.hears_friends(), status && friend_status, "{settings:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_limit_is_at_least_1_and_at_most_its_default() {
         Limits::default().validate().unwrap();
@@ -128,5 +150,6 @@ mod tests {
         Limits { subscribe_ids: 101, ..Limits::default() }.validate().unwrap_err();
         Limits { subscriptions: 201, ..Limits::default() }.validate().unwrap_err();
         Limits { window_calls: 21, ..Limits::default() }.validate().unwrap_err();
+        Limits { friends: 3_001, ..Limits::default() }.validate().unwrap_err();
     }
 }

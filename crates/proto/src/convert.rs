@@ -143,6 +143,7 @@ pub fn limits(base: Limits, wire: Option<&common::Limits>) -> Result<Limits, Ref
         subscribe_ids: or(wire.subscribe_ids, base.subscribe_ids),
         subscriptions: or(wire.subscriptions, base.subscriptions),
         window_calls: or(wire.window_calls, base.window_calls),
+        friends: or(wire.friends, base.friends),
     };
     limits.validate()?;
     Ok(limits)
@@ -159,9 +160,11 @@ pub fn settings_to_wire(app: AppId, settings: &Settings, version: u64) -> common
             subscribe_ids: settings.limits.subscribe_ids,
             subscriptions: settings.limits.subscriptions,
             window_calls: settings.limits.window_calls,
+            friends: settings.limits.friends,
         }),
         version,
         login_policy: settings.login_policy as i32,
+        friend_status: settings.friend_status,
     }
 }
 
@@ -171,6 +174,7 @@ pub fn settings(wire: &common::AppSettings) -> Result<Settings, Refusal> {
         edition: edition(wire.edition)
             .ok_or_else(|| Refusal::new(Code::Internal, "app settings without an edition were received"))?,
         status: wire.status,
+        friend_status: wire.friend_status,
         limits: limits(Limits::default(), wire.limits.as_ref())?,
         // Absent where presence is of the release before there was one.
         login_policy: login_policy(wire.login_policy).unwrap_or_default(),
@@ -197,9 +201,10 @@ mod tests {
     #[test]
     fn app_settings_survive_the_wire() {
         let app = AppId::new(7).unwrap();
-        let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
+        let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4, friends: 5 };
         for login_policy in LoginPolicy::ALL {
-            let before = Settings { edition: Edition::Premium, status: true, limits, login_policy };
+            let edition = Edition::Premium;
+            let before = Settings { edition, status: true, friend_status: true, limits, login_policy };
             assert_eq!(settings(&settings_to_wire(app, &before, 9)).unwrap(), before);
         }
     }
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_zero_limit_leaves_the_one_before_and_a_limit_too_great_is_refused() {
-        let base = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
+        let base = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4, friends: 5 };
         let wire = common::Limits { subscribe_ids: 50, ..common::Limits::default() };
         assert_eq!(limits(base, Some(&wire)).unwrap(), Limits { subscribe_ids: 50, ..base });
         let wire = common::Limits { query_ids: 501, ..common::Limits::default() };

@@ -53,6 +53,7 @@ impl Event {
             ChangeKind::Status => Kind::Status,
             ChangeKind::Sessions => Kind::Sessions,
             ChangeKind::List => Kind::List,
+            ChangeKind::Friends => Kind::Friends,
         };
         let user = User { app: convert::app_id(change.app_id)?, user: convert::user_id(&change.user_id)? };
         let version = RecordVersion(change.record_version);

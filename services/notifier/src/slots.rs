@@ -1,6 +1,6 @@
 //! What waits for one gateway: one slot for each user and kind, in which the latest version wins. Pure.
 //!
-//! Bounded by three slots for each user of the gateway's interest. A slot keeps its place when a later version
+//! Bounded by four slots for each user of the gateway's interest. A slot keeps its place when a later version
 //! comes, so that one busy user does not keep others waiting.
 
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
@@ -19,10 +19,12 @@ pub(crate) enum Kind {
     Sessions,
     /// The subscription list.
     List,
+    /// The friends.
+    Friends,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Status, Self::Sessions, Self::List];
+    const ALL: [Self; 4] = [Self::Status, Self::Sessions, Self::List, Self::Friends];
 }
 
 /// The slots of one gateway; `T` is what it is sent.
@@ -131,7 +133,8 @@ mod tests {
         put(&mut slots, 1, Kind::Status, 5);
         put(&mut slots, 1, Kind::List, 1);
         put(&mut slots, 1, Kind::Sessions, 6);
-        assert_eq!(slots.drain(10), [(1, 5), (1, 1), (1, 6)]);
+        put(&mut slots, 1, Kind::Friends, 2);
+        assert_eq!(slots.drain(10), [(1, 5), (1, 1), (1, 6), (1, 2)]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) struct Admin {
 pub(crate) struct Wish {
     pub(crate) edition: Option<Edition>,
     pub(crate) status: Option<bool>,
+    pub(crate) friend_status: Option<bool>,
     pub(crate) limits: Option<common::Limits>,
     pub(crate) login_policy: Option<LoginPolicy>,
 }
@@ -61,6 +62,7 @@ impl Wish {
         Ok(Settings {
             edition: self.edition.unwrap_or(base.edition),
             status: self.status.unwrap_or(base.status),
+            friend_status: self.friend_status.unwrap_or(base.friend_status),
             limits: convert::limits(base.limits, self.limits.as_ref())?,
             login_policy: self.login_policy.unwrap_or(base.login_policy),
         })
@@ -76,8 +78,8 @@ impl Admin {
         let key =
             TokenKey { kid: FIRST_KID.to_owned(), material: KeyMaterial::Hs256(Bytes::from(secret.clone())) };
         let created = self.apps.create(app, settings, vec![key]).await?;
-        let Settings { edition, status, login_policy, .. } = settings;
-        info!(app = app.get(), ?edition, status, ?login_policy, "created an app");
+        let Settings { edition, status, friend_status, login_policy, .. } = settings;
+        info!(app = app.get(), ?edition, status, friend_status, ?login_policy, "created an app");
         Ok((created, secret))
     }
 
@@ -89,11 +91,12 @@ impl Admin {
     /// Changes an app; an unknown one is refused with 70020.
     pub(crate) async fn update(&self, app: AppId, wish: &Wish) -> Result<App, Error> {
         let updated = self.apps.update(app, |settings| wish.overlay(settings)).await?;
-        let Settings { edition, status, login_policy, .. } = updated.settings;
+        let Settings { edition, status, friend_status, login_policy, .. } = updated.settings;
         info!(
             app = app.get(),
             ?edition,
             status,
+            friend_status,
             ?login_policy,
             version = updated.version.0,
             "changed an app"

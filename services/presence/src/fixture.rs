@@ -63,6 +63,7 @@ impl Fixture {
         let wish = Wish {
             edition: Some(Edition::Premium),
             status: Some(true),
+            friend_status: None,
             limits: None,
             login_policy: Some(LoginPolicy::Multi),
         };

@@ -7,9 +7,9 @@ use rollcall_domain::{
 use rollcall_proto::{
     again, convert,
     subscription::v1::{
-        GetListVersionsRequest, GetListVersionsResponse, ListSubscriptionsRequest, ListSubscriptionsResponse,
-        SubscribeRequest, SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
-        subscription_service_server::SubscriptionService,
+        GetFriendsRequest, GetFriendsResponse, GetListVersionsRequest, GetListVersionsResponse,
+        ListSubscriptionsRequest, ListSubscriptionsResponse, SubscribeRequest, SubscribeResponse,
+        UnsubscribeRequest, UnsubscribeResponse, subscription_service_server::SubscriptionService,
     },
     trace::TraceParent,
 };
@@ -75,6 +75,13 @@ impl SubscriptionService for Subscriptions {
         Ok(Response::new(ListSubscriptionsResponse { version: held.version.0, target_ids }))
     }
 
+    async fn get_friends(
+        &self,
+        _: Request<GetFriendsRequest>,
+    ) -> Result<Response<GetFriendsResponse>, Status> {
+        Err(Status::unimplemented("friends are not stored yet"))
+    }
+
     async fn get_list_versions(
         &self,
         request: Request<GetListVersionsRequest>,
@@ -86,7 +93,7 @@ impl SubscriptionService for Subscriptions {
         };
         let versions = self.counted(Method::Versions, call.await)?;
         let versions = versions.into_iter().map(|version| version.0).collect();
-        Ok(Response::new(GetListVersionsResponse { versions }))
+        Ok(Response::new(GetListVersionsResponse { versions, friend_versions: Vec::new() }))
     }
 }
 

@@ -67,10 +67,17 @@ async fn a_new_app_is_standard_with_status_off_one_session_a_user_and_the_greate
     let created = admin.create_app(request).await.unwrap().into_inner();
 
     let settings = created.app.unwrap();
-    assert_eq!((settings.app_id, settings.edition, settings.status), (77, Edition::Standard as i32, false));
+    assert_eq!((settings.app_id, settings.edition), (77, Edition::Standard as i32));
+    assert_eq!((settings.status, settings.friend_status), (false, false));
     assert_eq!(
         settings.limits,
-        Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 200, window_calls: 20 })
+        Some(Limits {
+            query_ids: 500,
+            subscribe_ids: 100,
+            subscriptions: 200,
+            window_calls: 20,
+            friends: 3_000
+        })
     );
     assert_eq!(settings.login_policy(), LoginPolicy::Single);
     assert_eq!(created.token_key.len(), 64);
@@ -92,7 +99,13 @@ async fn an_update_changes_what_it_names_and_leaves_the_rest() {
     assert_eq!((updated.edition, updated.status), (Edition::Premium as i32, true));
     assert_eq!(
         updated.limits,
-        Some(Limits { query_ids: 500, subscribe_ids: 100, subscriptions: 50, window_calls: 20 })
+        Some(Limits {
+            query_ids: 500,
+            subscribe_ids: 100,
+            subscriptions: 50,
+            window_calls: 20,
+            friends: 3_000
+        })
     );
     let off = UpdateAppRequest { app_id: app.id, status: Some(false), ..UpdateAppRequest::default() };
     let after = admin.update_app(off).await.unwrap().into_inner().app.unwrap();
@@ -102,6 +115,9 @@ async fn an_update_changes_what_it_names_and_leaves_the_rest() {
     let dual = UpdateAppRequest { app_id: app.id, login_policy: policy, ..UpdateAppRequest::default() };
     let after = admin.update_app(dual).await.unwrap().into_inner().app.unwrap();
     assert_eq!((after.login_policy(), after.limits), (LoginPolicy::Dual, updated.limits));
+    let on = UpdateAppRequest { app_id: app.id, friend_status: Some(true), ..UpdateAppRequest::default() };
+    let after = admin.update_app(on).await.unwrap().into_inner().app.unwrap();
+    assert_eq!((after.friend_status, after.status, after.login_policy()), (true, false, LoginPolicy::Dual));
 }
 
 // SPEC G1

@@ -34,6 +34,8 @@ pub struct Setup {
     pub edition: Edition,
     /// The *status* switch.
     pub status: bool,
+    /// The `friend_status` switch.
+    pub friend_status: bool,
     /// The limits; a zero stands for the default.
     pub limits: Limits,
     /// The login policy.
@@ -41,12 +43,13 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// Everything is allowed, with default limits. The login policy is MULTI, where the server's default is SINGLE:
+    /// Everything is allowed, with default limits, and nothing is heard without a subscription. The login policy is MULTI, where the server's default is SINGLE:
     /// most tests are about something else than who kicks whom.
     fn default() -> Self {
         Self {
             edition: Edition::Premium,
             status: true,
+            friend_status: false,
             limits: Limits::default(),
             login_policy: LoginPolicy::Multi,
         }
@@ -83,6 +86,7 @@ impl App {
             app_id: id,
             edition: setup.edition as i32,
             status: setup.status,
+            friend_status: setup.friend_status,
             limits: Some(setup.limits),
             login_policy: setup.login_policy as i32,
         };
@@ -97,6 +101,7 @@ impl App {
             app_id: self.id,
             edition: setup.edition as i32,
             status: Some(setup.status),
+            friend_status: Some(setup.friend_status),
             limits: Some(setup.limits),
             login_policy: setup.login_policy as i32,
         };

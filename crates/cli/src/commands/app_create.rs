@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Switch for queries, subscriptions and notifications of others' statuses
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     status: Switch,
+    /// Switch by which users hear of their friends without a subscription; nothing while --status is off
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    friend_status: Switch,
     /// Login policy: which logins of one user exclude each other
     #[arg(long, value_enum, default_value_t = LoginPolicy::Single)]
     login_policy: LoginPolicy,
@@ -39,6 +42,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         app_id: args.app_id,
         edition: admin::edition(Some(args.edition)),
         status: args.status == Switch::On,
+        friend_status: args.friend_status == Switch::On,
         limits: Some(admin::limits(args.limits)),
         login_policy: admin::login_policy(Some(args.login_policy)),
     };

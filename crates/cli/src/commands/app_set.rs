@@ -15,14 +15,16 @@ Examples:
   rollcallctl app set --app-id 1 --login-policy multi";
 
 /// The options that change something; one of them must be there.
-const CHANGES: [&str; 7] = [
+const CHANGES: [&str; 9] = [
     "edition",
     "status",
+    "friend_status",
     "login_policy",
     "limit_query_ids",
     "limit_subscribe_ids",
     "limit_subscriptions",
     "limit_window_calls",
+    "limit_friends",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +40,9 @@ pub(crate) struct Args {
     /// Switch for queries, subscriptions and notifications of others' statuses
     #[arg(long, value_enum)]
     status: Option<Switch>,
+    /// Switch by which users hear of their friends without a subscription; nothing while --status is off
+    #[arg(long, value_enum)]
+    friend_status: Option<Switch>,
     /// Login policy; nobody is kicked by the change itself, but at the user's next login
     #[arg(long, value_enum)]
     login_policy: Option<LoginPolicy>,
@@ -52,6 +57,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         app_id: args.app_id,
         edition: admin::edition(args.edition),
         status: args.status.map(|status| status == Switch::On),
+        friend_status: args.friend_status.map(|status| status == Switch::On),
         limits: Some(admin::limits(args.limits)),
         login_policy: admin::login_policy(args.login_policy),
     };

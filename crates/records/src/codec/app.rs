@@ -32,6 +32,11 @@ struct StoredApp {
     /// 0 in a record from before there was one.
     #[prost(uint32, tag = "8")]
     login_policy: u32,
+    /// 0 in a record from before there was one.
+    #[prost(uint32, tag = "9")]
+    friends: u32,
+    #[prost(bool, tag = "11")]
+    friend_status: bool,
     /// Apart from the others: who does not know them must not take one for a secret that is empty.
     #[prost(message, repeated, tag = "10")]
     ed25519_keys: Vec<StoredPublicKey>,
@@ -80,6 +85,8 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
         subscriptions: settings.limits.subscriptions,
         window_calls: settings.limits.window_calls,
         login_policy: settings.login_policy as u32,
+        friends: settings.limits.friends,
+        friend_status: settings.friend_status,
         keys: secrets.collect(),
         ed25519_keys: public_keys.collect(),
     };
@@ -89,14 +96,13 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
 /// Reads an app.
 pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
     let stored = StoredApp::decode(value)?;
+    let or_default = |stored: u32, default: u32| if stored == 0 { default } else { stored };
     let limits = Limits {
         query_ids: stored.query_ids,
         subscribe_ids: stored.subscribe_ids,
         subscriptions: stored.subscriptions,
-        window_calls: match stored.window_calls {
-            0 => Limits::default().window_calls,
-            calls => calls,
-        },
+        window_calls: or_default(stored.window_calls, Limits::default().window_calls),
+        friends: or_default(stored.friends, Limits::default().friends),
     };
     limits.validate().map_err(|refusal| Error::field("limits", &refusal.message))?;
     let edition = [Edition::Standard, Edition::Premium]
@@ -115,5 +121,6 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
             public_key.try_into().map_err(|_| Error::field("length of a public key", &length))?;
         keys.push(TokenKey { kid, material: KeyMaterial::Ed25519(public) });
     }
-    Ok((Settings { edition, status: stored.status, limits, login_policy }, keys))
+    let StoredApp { status, friend_status, .. } = stored;
+    Ok((Settings { edition, status, friend_status, limits, login_policy }, keys))
 }

@@ -137,11 +137,11 @@ fn values_that_no_release_wrote_are_errors_that_name_the_field() {
 
 // SPEC H4
 #[test]
-fn the_record_of_an_app_from_before_login_policies_has_single_and_an_unknown_one_is_not_read() {
+fn the_record_of_an_app_from_before_login_policies_and_friends_has_the_defaults() {
     let settings = Settings { login_policy: LoginPolicy::Multi, ..Settings::default() };
     let value = app::encode(&settings, &[]);
-    let (field, before) = value.split_last_chunk::<2>().map(|(before, field)| (field, before)).unwrap();
-    assert_eq!(field, &[8 << 3, 4], "the policy is the last field");
+    let (before, fields) = value.split_last_chunk::<5>().unwrap();
+    assert_eq!(fields, &[8 << 3, 4, 9 << 3, 0xb8, 0x17], "the policy and 3,000 friends are the last fields");
     let (read, _) = app::decode(Bytes::copy_from_slice(before)).unwrap();
     assert_eq!(read, Settings::default());
     let unknown = [before, &[8 << 3, 5]].concat();
@@ -150,9 +150,10 @@ fn the_record_of_an_app_from_before_login_policies_has_single_and_an_unknown_one
 
 #[test]
 fn an_app_survives_its_record_and_its_key_is_never_shown() {
-    let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4 };
+    let limits = Limits { query_ids: 3, subscribe_ids: 2, subscriptions: 1, window_calls: 4, friends: 5 };
     let login_policy = LoginPolicy::Triple;
-    let settings = Settings { edition: Edition::Premium, status: true, limits, login_policy };
+    let settings =
+        Settings { edition: Edition::Premium, status: true, friend_status: true, limits, login_policy };
     let secret = KeyMaterial::Hs256(Bytes::from_static(b"secret"));
     let keys = vec![TokenKey { kid: "1".to_owned(), material: secret }];
     assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));

@@ -17,6 +17,7 @@ async fn a_new_app_is_standard_with_its_switch_off_one_session_a_user_and_the_gr
     let expected = Settings {
         edition: Edition::Standard,
         status: false,
+        friend_status: false,
         limits: Limits::default(),
         login_policy: LoginPolicy::Single,
     };

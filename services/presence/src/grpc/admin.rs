@@ -23,9 +23,11 @@ impl AdminService for Admin {
         &self,
         request: Request<CreateAppRequest>,
     ) -> Result<Response<CreateAppResponse>, Status> {
-        let CreateAppRequest { app_id, edition, status, limits, login_policy } = request.into_inner();
-        let (app, wish) = parse(app_id, edition, Some(status), limits, login_policy)
-            .map_err(|refusal| refused(&refusal))?;
+        let CreateAppRequest { app_id, edition, status, friend_status, limits, login_policy } =
+            request.into_inner();
+        let switches = (Some(status), Some(friend_status));
+        let (app, wish) =
+            parse(app_id, edition, switches, limits, login_policy).map_err(|refusal| refused(&refusal))?;
         let (created, token_key) = self.create(app, &wish).await.map_err(|error| failed(&error))?;
         Ok(Response::new(CreateAppResponse { app: Some(to_wire(app, &created)), token_key }))
     }
@@ -40,9 +42,11 @@ impl AdminService for Admin {
         &self,
         request: Request<UpdateAppRequest>,
     ) -> Result<Response<UpdateAppResponse>, Status> {
-        let UpdateAppRequest { app_id, edition, status, limits, login_policy } = request.into_inner();
+        let UpdateAppRequest { app_id, edition, status, friend_status, limits, login_policy } =
+            request.into_inner();
+        let switches = (status, friend_status);
         let (app, wish) =
-            parse(app_id, edition, status, limits, login_policy).map_err(|refusal| refused(&refusal))?;
+            parse(app_id, edition, switches, limits, login_policy).map_err(|refusal| refused(&refusal))?;
         let updated = self.update(app, &wish).await.map_err(|error| failed(&error))?;
         Ok(Response::new(UpdateAppResponse { app: Some(to_wire(app, &updated)) }))
     }
@@ -90,13 +94,13 @@ fn key_to_wire(key: TokenKey) -> wire::TokenKey {
 fn parse(
     app: u32,
     edition: i32,
-    status: Option<bool>,
+    (status, friend_status): (Option<bool>, Option<bool>),
     limits: Option<common::Limits>,
     login_policy: i32,
 ) -> Result<(AppId, Wish), Refusal> {
     let app = convert::app_id(app)?;
     let (edition, login_policy) = (Wish::edition(edition)?, Wish::login_policy(login_policy)?);
-    Ok((app, Wish { edition, status, limits, login_policy }))
+    Ok((app, Wish { edition, status, friend_status, limits, login_policy }))
 }
 
 fn to_wire(app: AppId, stored: &App) -> common::AppSettings {
