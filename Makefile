@@ -67,12 +67,18 @@ test-redis: setup ## Run the tests of the store on Debian's Redis too
 verify: setup ## Check format, lints, docs, dependencies, contracts and architecture
 	@$(STEP) "format: rustfmt changes nothing" cargo fmt --all --check
 	@$(STEP) "contracts: buf lint" $(TOOLS)/buf lint
+	@$(STEP) "contracts: nothing of proto/contracts.binpb is broken" \
+	    $(TOOLS)/buf breaking --against proto/contracts.binpb
 	@$(STEP) "dependencies: fetch" cargo fetch --locked
 	@$(STEP) "dependencies: bans, licences, sources" $(TOOLS)/cargo-deny --locked check --allow unused-wrapper bans licenses sources
 	@$(STEP) "architecture: the rules of the tree" scripts/test --workspace --test architecture
 	@$(STEP) "lints: clippy, warnings are errors" cargo clippy --locked --workspace --all-targets -- -D warnings
 	@$(STEP) "docs: rustdoc, warnings are errors" \
 	    env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps
+
+.PHONY: contracts
+contracts: setup ## Write proto/contracts.binpb, which `make verify` holds later contracts against
+	@$(STEP) "contracts: buf build" $(TOOLS)/buf build --exclude-source-info --output proto/contracts.binpb
 
 .PHONY: audit
 audit: setup ## Look for security advisories about the dependencies (fetches their database)

@@ -1,5 +1,5 @@
 //! Compiles `proto/` without a system protoc: messages and gRPC by prost and tonic, proto3 JSON for the
-//! client frames by pbjson.
+//! client frames by pbjson. The descriptors are kept for reflection.
 
 use std::{fs, path::PathBuf};
 
@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.sort();
     let descriptors = protox::compile(&files, [&root])?;
     let encoded = descriptors.encode_to_vec();
+    fs::write(out_dir()?.join("descriptors.binpb"), &encoded)?;
 
     tonic_prost_build::configure().compile_fds(descriptors)?;
     pbjson_build::Builder::new()
@@ -24,4 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ignore_unknown_fields()
         .build(&[".rollcall.common.v1", ".rollcall.client.v1"])?;
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment where to write")]
+fn out_dir() -> Result<PathBuf, std::env::VarError> {
+    std::env::var("OUT_DIR").map(PathBuf::from)
 }

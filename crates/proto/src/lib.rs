@@ -11,4 +11,7 @@ pub mod refusal;
 pub mod role;
 pub mod trace;
 
+/// The contracts as an encoded `google.protobuf.FileDescriptorSet`, with their comments, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
 pub use generated::{admin, client, common, event, gateway, notifier, presence, subscription};

@@ -10,6 +10,9 @@ use crate::{admin, gateway, notifier, presence, subscription};
 /// What stands behind the name of a role in a certificate.
 pub const DOMAIN: &str = "rollcall.internal";
 
+/// The service by which tools ask what a server serves.
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+
 /// What a process is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -72,7 +75,7 @@ impl FromStr for Role {
 }
 
 /// Returns the roles that may call a service, named as in `rollcall.admin.v1.AdminService`; none of one that is not
-/// ours. Health is not asked about: whoever has a certificate may call it.
+/// known. Health is not asked about: whoever has a certificate may call it.
 pub fn callers(service: &str) -> &'static [Role] {
     match service {
         gateway::v1::gateway_service_server::SERVICE_NAME
@@ -81,7 +84,7 @@ pub fn callers(service: &str) -> &'static [Role] {
         | subscription::v1::subscription_service_server::SERVICE_NAME => &[Role::Gateway, Role::Backend],
         presence::v1::user_service_server::SERVICE_NAME
         | subscription::v1::friend_service_server::SERVICE_NAME => &[Role::Backend, Role::Operator],
-        admin::v1::admin_service_server::SERVICE_NAME => &[Role::Operator],
+        admin::v1::admin_service_server::SERVICE_NAME | REFLECTION => &[Role::Operator],
         _ => &[],
     }
 }
@@ -102,7 +105,7 @@ mod tests {
 
     // ATTACK X15
     #[test]
-    fn each_service_has_callers_and_what_is_not_a_service_of_ours_has_none() {
+    fn each_service_has_callers_and_what_is_no_service_has_none() {
         assert_eq!(callers("rollcall.gateway.v1.GatewayService"), [Role::Gateway]);
         assert_eq!(callers("rollcall.notifier.v1.NotifierService"), [Role::Gateway]);
         assert_eq!(callers("rollcall.presence.v1.PresenceService"), [Role::Gateway, Role::Backend]);
@@ -110,7 +113,8 @@ mod tests {
         assert_eq!(callers("rollcall.presence.v1.UserService"), [Role::Backend, Role::Operator]);
         assert_eq!(callers("rollcall.subscription.v1.FriendService"), [Role::Backend, Role::Operator]);
         assert_eq!(callers("rollcall.admin.v1.AdminService"), [Role::Operator]);
-        for other in ["", "rollcall.admin.v1.AdminServic", "grpc.reflection.v1.ServerReflection"] {
+        assert_eq!(callers("grpc.reflection.v1.ServerReflection"), [Role::Operator]);
+        for other in ["", "rollcall.admin.v1.AdminServic", "grpc.reflection.v1alpha.ServerReflection"] {
             assert_eq!(callers(other), []);
         }
     }

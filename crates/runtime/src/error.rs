@@ -17,6 +17,9 @@ pub enum Error {
     /// A gRPC server stopped by itself.
     #[error("gRPC server failed")]
     Serve(#[source] tonic::transport::Error),
+    /// What was compiled in of the contracts cannot be served by reflection.
+    #[error("the contracts cannot be served by reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
     /// The address of a service is not a URL.
     #[error("endpoint {endpoint:?} is no URL, expected one like http://127.0.0.1:7701")]
     Endpoint {

@@ -9,6 +9,7 @@ mod admit;
 mod connection;
 mod dial;
 mod endpoints;
+mod reflection;
 mod seldom;
 mod traced;
 
@@ -87,12 +88,12 @@ impl Listener {
     }
 }
 
-/// Serves `routes` and gRPC health until `shutdown`.
+/// Serves `routes`, gRPC health and reflection until `shutdown`.
 ///
 /// Health says SERVING for each name of `services` and for the server as a whole (the empty name), and
 /// `NOT_SERVING` from shutdown on. Then no connection is accepted any more; calls that are open have 5 s to end,
 /// after which their connections are cut. By TLS, each service is for the roles of `rollcall_proto::role::callers`,
-/// and health for all.
+/// reflection for operators, and health for all.
 pub async fn serve(
     listener: Listener,
     routes: Routes,
@@ -106,6 +107,7 @@ pub async fn serve(
     // Whatever way this function ends, no connection outlives it.
     let _cut_at_end = cut.clone().drop_guard();
     let Listener { incoming, address, tls } = listener;
+    let routes = routes.add_service(reflection::of(services)?);
     let routes = if tls.is_on() { admit::layer(routes) } else { routes };
     let routes = if trace::is_on() { traced::layer(routes) } else { routes };
     let (sender, ready) = mpsc::channel(accept::READY);

@@ -18,6 +18,10 @@ use tonic::Streaming;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 // DESIGN section 7
 #[tokio::test]
@@ -28,6 +32,30 @@ async fn every_service_answers_health_checks() {
         let mut health = HealthClient::new(addresses.channel(server, Role::Backend));
         let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{server}");
+    }
+}
+
+// SPEC J1
+#[tokio::test]
+async fn every_service_tells_operators_tools_what_it_serves() {
+    let rollcall = Rollcall::start().await;
+    for (server, service) in [
+        (Role::Presence, "rollcall.presence.v1.UserService"),
+        (Role::Subscription, "rollcall.subscription.v1.SubscriptionService"),
+        (Role::Notifier, "rollcall.notifier.v1.NotifierService"),
+    ] {
+        let channel = rollcall.addresses().channel(server, Role::Operator);
+        let request = ServerReflectionRequest {
+            message_request: Some(MessageRequest::FileContainingSymbol(service.to_owned())),
+            ..ServerReflectionRequest::default()
+        };
+        let mut reflection = ServerReflectionClient::new(channel);
+        let asked = reflection.server_reflection_info(tokio_stream::iter([request])).await;
+        let answer = asked.unwrap().into_inner().message().await.unwrap().unwrap();
+        let Some(MessageResponse::FileDescriptorResponse(file)) = answer.message_response else {
+            panic!("{service}: {answer:?}")
+        };
+        assert_eq!(file.file_descriptor_proto.len(), 1, "{service}");
     }
 }
 
