@@ -13,8 +13,12 @@ mod session;
 
 use std::{fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use rollcall_domain::id::UserId;
-use rollcall_proto::client::v1::{self as wire, client_frame::Call as Request, reply::Result as Returned};
+use rollcall_proto::{
+    client::v1::{self as wire, client_frame::Call as Request, reply::Result as Returned},
+    convert,
+};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
@@ -23,7 +27,7 @@ use tokio::{
 use self::{
     calls::{Call, Calls, MAX_IN_FLIGHT},
     diff::Diff,
-    driver::{Command, Driver, Login},
+    driver::{Command, Driver, Login, Start},
     listener::{Listener, ListenerId, Registry},
 };
 use crate::{Config, Error, LoginInfo, Subscribed, UserStatus, UserStatuses, status};
@@ -56,6 +60,7 @@ struct Inner {
     in_flight: Semaphore,
     login_user: watch::Receiver<Option<UserId>>,
     listeners: Arc<Registry>,
+    shown: Arc<Mutex<Diff>>,
 }
 
 impl Client {
@@ -71,6 +76,7 @@ impl Client {
         let (command_tx, command_rx) = mpsc::channel(COMMANDS);
         let (login_user_tx, login_user_rx) = watch::channel(None);
         let (event_tx, event_rx) = mailbox::mailbox();
+        let shown = Arc::<Mutex<Diff>>::default();
         let driver = Driver {
             config: config.clone(),
             login: wire::Login::default(),
@@ -78,7 +84,7 @@ impl Client {
             login_user: login_user_tx,
             events: event_tx,
             calls: Calls::default(),
-            diff: Diff::default(),
+            diff: shown.clone(),
         };
         tokio::spawn(driver.run());
         tokio::spawn(listener::run(event_rx, listeners.clone()));
@@ -88,6 +94,7 @@ impl Client {
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             login_user: login_user_rx,
             listeners,
+            shown,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -103,18 +110,26 @@ impl Client {
     /// (token has run out), 70052 (token revoked), 6017 and 7003 (malformed argument, or somebody is logged in
     /// already), 9508 (no server), 6012 (no answer). Dropping the future gives the login up.
     pub async fn login(&self, app_id: u32, user_id: &str, token: &str) -> Result<LoginInfo, Error> {
-        let config = &self.inner.config;
-        let request = wire::Login {
-            app_id,
-            user_id: user_id.to_owned(),
-            token: token.to_owned(),
-            platform: config.platform as i32,
-            device_id: config.device_id.as_str().to_owned(),
-            // The user logs in, which nothing is newer than.
-            resumes: 0,
-        };
+        let request = self.login_request(app_id, user_id, token);
         let (reply, answer) = oneshot::channel();
         self.command(Command::Login(Box::new(Login { request, reply }))).await?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Logs a user in without waiting for a server, as an app does that may be started without network: returns at
+    /// once, and connects in the background for as long as it takes.
+    ///
+    /// From then on the user counts as logged in. Until the first connection nothing is known: statuses read as
+    /// UNKNOWN ([`shown_status`](Self::shown_status)), the own one too, and calls fail with 9508. If the server then
+    /// refuses the login, the listeners hear what [`login`](Self::login) would have failed with
+    /// (`on_disconnected`, or `on_user_sig_expired` for 70001), and nobody is logged in any more.
+    ///
+    /// Errors: 7003 (malformed id), 6017 (somebody is logged in already).
+    pub async fn start(&self, app_id: u32, user_id: &str, token: &str) -> Result<(), Error> {
+        let user = convert::user_id(user_id)?;
+        let request = self.login_request(app_id, user_id, token);
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Start(Box::new(Start { request, user, reply }))).await?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -143,6 +158,16 @@ impl Client {
     /// whatever else ended the login for good. A user whose connection is lost for now is still logged in.
     pub fn get_login_user(&self) -> Option<UserId> {
         *self.inner.login_user.borrow()
+    }
+
+    /// Returns what the listeners were last shown of a user, without a call: UNKNOWN and version 0 before they were
+    /// shown anything, as of somebody who is not watched (SPEC A1). While the connection is lost it is what was shown
+    /// before. It is forgotten at the next login.
+    ///
+    /// Errors: 7003 (malformed id).
+    pub fn shown_status(&self, user_id: &str) -> Result<UserStatus, Error> {
+        let user = convert::user_id(user_id)?;
+        Ok(self.inner.shown.lock().shown(user))
     }
 
     /// Sets the user's own custom status, at most 100 bytes without NUL; none or an empty text clears it. The
@@ -234,6 +259,19 @@ impl Client {
     /// after this has returned. A listener may remove itself.
     pub fn remove_listener(&self, id: ListenerId) -> bool {
         self.inner.listeners.remove(id)
+    }
+
+    fn login_request(&self, app_id: u32, user_id: &str, token: &str) -> wire::Login {
+        let config = &self.inner.config;
+        wire::Login {
+            app_id,
+            user_id: user_id.to_owned(),
+            token: token.to_owned(),
+            platform: config.platform as i32,
+            device_id: config.device_id.as_str().to_owned(),
+            // The user logs in, which nothing is newer than.
+            resumes: 0,
+        }
     }
 
     async fn call(&self, request: Request) -> Result<Option<Returned>, Error> {

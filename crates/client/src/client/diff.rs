@@ -62,6 +62,17 @@ impl Diff {
         self.shown.get(self.own.as_ref()?).map(|shown| shown.version)
     }
 
+    /// Returns what was last shown of a user; unknown and version 0 before anything was.
+    pub(super) fn shown(&self, user: UserId) -> UserStatus {
+        let known = self.shown.get(&user);
+        UserStatus {
+            user_id: user,
+            general: known.map_or(General::Unknown, |shown| shown.general),
+            custom: known.map_or_else(String::new, |shown| shown.custom.clone()),
+            version: known.map_or(0, |shown| shown.version),
+        }
+    }
+
     /// Takes the reply to a call that set the own status, and what [`own_version`](Self::own_version) was when
     /// the call was sent. Returns the status if it is to be shown: an equal text too, but not a version that was
     /// shown while the call was under way.

@@ -3,6 +3,7 @@
 
 use std::{future::Future, pin::pin, sync::Arc};
 
+use parking_lot::Mutex;
 use rollcall_domain::id::UserId;
 use rollcall_proto::client::v1::{self as wire, client_frame::Call as Request};
 use tokio::{
@@ -24,6 +25,7 @@ use crate::{Code, Config, Error, LoginInfo, clock};
 /// What the app asks of the task.
 pub(super) enum Command {
     Login(Box<Login>),
+    Start(Box<Start>),
     Logout(ReplyTo<()>),
     Call(Call),
 }
@@ -32,6 +34,19 @@ pub(super) enum Command {
 pub(super) struct Login {
     pub(super) request: wire::Login,
     pub(super) reply: ReplyTo<LoginInfo>,
+}
+
+/// Who is to be logged in once there is a server.
+pub(super) struct Start {
+    pub(super) request: wire::Login,
+    pub(super) user: UserId,
+    pub(super) reply: ReplyTo<()>,
+}
+
+/// What ends the wait for somebody to log in.
+enum Begin {
+    Login(Box<Login>),
+    Start(Box<Start>),
 }
 
 /// Says how a time of being connected ended.
@@ -60,32 +75,38 @@ pub(super) struct Driver {
     pub(super) login_user: watch::Sender<Option<UserId>>,
     pub(super) events: Sender,
     pub(super) calls: Calls,
-    pub(super) diff: Diff,
+    /// What the listeners were shown; the app reads it too.
+    pub(super) diff: Arc<Mutex<Diff>>,
 }
 
 impl Driver {
     /// Serves the client until its last handle is gone.
     pub(super) async fn run(mut self) {
-        while let Some(login) = self.wait_for_login().await {
-            self.keep_connected(*login).await;
+        while let Some(begin) = self.wait_for_login().await {
+            let mut backoff = Backoff::new(self.config.reconnect_base, self.config.reconnect_max);
+            let online = match begin {
+                Begin::Login(login) => self.first_login(*login, &mut backoff).await,
+                Begin::Start(start) => self.start(*start, &mut backoff).await,
+            };
+            if let Some(online) = online {
+                self.keep_connected(online, backoff).await;
+            }
         }
     }
 
-    async fn wait_for_login(&mut self) -> Option<Box<Login>> {
+    async fn wait_for_login(&mut self) -> Option<Begin> {
         loop {
             match self.commands.recv().await? {
                 Command::Login(login) if login.reply.is_closed() => {}
-                Command::Login(login) => return Some(login),
+                Command::Login(login) => return Some(Begin::Login(login)),
+                Command::Start(start) => return Some(Begin::Start(start)),
                 Command::Logout(reply) => drop(reply.send(Err(Error::not_logged_in()))),
                 Command::Call(call) => drop(call.reply.send(Err(Error::not_logged_in()))),
             }
         }
     }
 
-    async fn keep_connected(&mut self, login: Login) {
-        self.login = login.request.clone();
-        let mut backoff = Backoff::new(self.config.reconnect_base, self.config.reconnect_max);
-        let Some(mut online) = self.first_login(login, &mut backoff).await else { return };
+    async fn keep_connected(&mut self, mut online: Online, mut backoff: Backoff) {
         loop {
             let since = clock::now();
             let error = match session::serve(self, online).await {
@@ -105,6 +126,7 @@ impl Driver {
 
     /// Logs in for the app: for as long as a call may take, until a first answer comes.
     async fn first_login(&mut self, mut login: Login, backoff: &mut Backoff) -> Option<Online> {
+        self.login = login.request.clone();
         self.events.push(Event::Connecting);
         let limit = self.config.call_timeout;
         let mut last = None;
@@ -115,8 +137,7 @@ impl Driver {
         let error = match outcome {
             Ok(Ok(online)) => {
                 let own = online.info.status.user_id;
-                self.login_user.send_replace(Some(own));
-                self.diff.start(own);
+                self.begin(own);
                 self.on_logged_in(&online);
                 let _ = login.reply.send(Ok(online.info.clone()));
                 return Some(online);
@@ -135,12 +156,36 @@ impl Driver {
         None
     }
 
+    /// Takes a user as logged in at once, and logs in for as long as it takes.
+    async fn start(&mut self, start: Start, backoff: &mut Backoff) -> Option<Online> {
+        self.login = start.request;
+        self.begin(start.user);
+        let _ = start.reply.send(Ok(()));
+        self.events.push(Event::Connecting);
+        match self.log_in(backoff, &mut None).await {
+            Ok(online) => {
+                self.on_logged_in(&online);
+                Some(online)
+            }
+            Err(stop) => {
+                self.finish(stopped(stop));
+                None
+            }
+        }
+    }
+
+    /// Begins the time of a user, of whom and of whose nothing was shown yet.
+    fn begin(&mut self, user: UserId) {
+        self.login_user.send_replace(Some(user));
+        self.diff.lock().start(user);
+    }
+
     /// Logs in again, for as long as it takes.
     async fn reconnect(&mut self, backoff: &mut Backoff) -> Result<Online, End> {
         self.events.push(Event::Connecting);
         self.pause(backoff).await.map_err(stopped)?;
         let online = self.log_in(backoff, &mut None).await.map_err(stopped)?;
-        self.diff.on_reconnect();
+        self.diff.lock().on_reconnect();
         self.on_logged_in(&online);
         Ok(online)
     }
@@ -150,7 +195,7 @@ impl Driver {
         self.login.resumes = online.order;
         info!("connected");
         self.events.push(Event::Connected);
-        let news = self.diff.on_push(vec![online.info.status.clone()]);
+        let news = self.diff.lock().on_push(vec![online.info.status.clone()]);
         if !news.is_empty() {
             self.events.push(Event::Statuses(news));
         }
@@ -192,7 +237,8 @@ impl Driver {
             match command {
                 None => return Err(Stop::Dropped),
                 Some(Command::Logout(reply)) => return Err(Stop::LogOut(reply)),
-                Some(Command::Login(login)) => refuse_login(*login),
+                Some(Command::Login(login)) => refuse_login(login.reply),
+                Some(Command::Start(start)) => refuse_login(start.reply),
                 Some(Command::Call(call)) => self.refuse(call),
             }
         }
@@ -242,8 +288,8 @@ impl Driver {
 }
 
 /// Refuses a login while somebody is logged in or logging in.
-pub(super) fn refuse_login(login: Login) {
-    let _ = login.reply.send(Err(Error::invalid("somebody is logged in or logging in, log out first")));
+pub(super) fn refuse_login<T>(reply: ReplyTo<T>) {
+    let _ = reply.send(Err(Error::invalid("somebody is logged in or logging in, log out first")));
 }
 
 /// Says whether a refusal has to do with the server's state and not with who logs in.

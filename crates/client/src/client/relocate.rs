@@ -50,8 +50,8 @@ impl Driver {
                 self.lose_calls(&Error::disconnected("the server stopped before it answered"));
                 info!("moved to another server");
                 self.login.resumes = new.order;
-                self.diff.on_reconnect();
-                let news = self.diff.on_push(vec![new.info.status.clone()]);
+                self.diff.lock().on_reconnect();
+                let news = self.diff.lock().on_push(vec![new.info.status.clone()]);
                 self.show(news);
                 return Ok(Moved::Elsewhere(Box::new(new)));
             }

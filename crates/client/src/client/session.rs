@@ -73,9 +73,10 @@ async fn stay(driver: &mut Driver, online: &mut Online, mut move_at: Option<Inst
             command = driver.commands.recv(), if write_deadline.is_none() => match command {
                 None => return Err(gone()),
                 Some(Command::Logout(reply)) => return Ok(Leave::LogOut(reply)),
-                Some(Command::Login(login)) => refuse_login(*login),
+                Some(Command::Login(login)) => refuse_login(login.reply),
+                Some(Command::Start(start)) => refuse_login(start.reply),
                 Some(Command::Call(call)) => {
-                    let frame = driver.calls.begin(call, driver.diff.own_version());
+                    let frame = driver.calls.begin(call, driver.diff.lock().own_version());
                     if let Some(frame) = frame {
                         connection.send(frame);
                     }
@@ -108,7 +109,7 @@ impl Driver {
             Received::StatusChanged(changed) => {
                 let statuses = changed.statuses.into_iter().map(UserStatus::from_wire);
                 let readable = statuses.filter_map(|status| status.inspect_err(|error| warn!(%error)).ok());
-                let news = self.diff.on_push(readable.collect());
+                let news = self.diff.lock().on_push(readable.collect());
                 self.show(news);
             }
             // Who has moved, or is about to, need not hear it again.
@@ -138,15 +139,15 @@ impl Driver {
         match (effect, returned) {
             (Effect::Set(before), Some(Returned::SetSelfStatus(result))) => {
                 let status = result.status.clone().and_then(|status| UserStatus::from_wire(status).ok());
-                let echo = status.and_then(|status| self.diff.on_set_reply(status, before));
+                let echo = status.and_then(|status| self.diff.lock().on_set_reply(status, before));
                 self.show(echo.into_iter().collect());
             }
             (Effect::Subscribe, Some(Returned::Subscribe(result))) => {
-                self.diff.forget(result.evicted.iter().map(String::as_str));
+                self.diff.lock().forget(result.evicted.iter().map(String::as_str));
             }
             (Effect::Refresh(token), _) => self.login.token = token,
-            (Effect::Unsubscribe(ids), _) if ids.is_empty() => self.diff.forget_others(),
-            (Effect::Unsubscribe(ids), _) => self.diff.forget(ids.iter().map(String::as_str)),
+            (Effect::Unsubscribe(ids), _) if ids.is_empty() => self.diff.lock().forget_others(),
+            (Effect::Unsubscribe(ids), _) => self.diff.lock().forget(ids.iter().map(String::as_str)),
             _ => {}
         }
     }

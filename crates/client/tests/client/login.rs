@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rollcall_client::{Client, Code, Config, Platform};
+use rollcall_client::{Client, Code, Config, General, Platform};
 use rollcall_proto::client::v1::client_frame::Call as Request;
 
-use crate::server::{Ear, Heard, Server, alice, log_in, shown};
+use crate::server::{Ear, Heard, Server, alice, log_in, shown, status};
 
 #[tokio::test]
 async fn a_login_carries_app_user_token_and_device() {
@@ -125,4 +125,65 @@ async fn the_end_of_the_last_handle_closes_the_connection() {
     while peer.frame().await.is_some() {}
     server.stays_alone().await;
     ear.heard_nothing();
+}
+
+// SPEC A1
+#[tokio::test]
+async fn who_starts_without_a_server_is_logged_in_and_unknown_until_there_is_one() {
+    let server = Server::start();
+    let client = Client::new(server.config());
+    let mut ear = Ear::of(&client);
+    let unknown = |user: &str| {
+        let status = client.shown_status(user).unwrap();
+        (status.general, status.custom.as_str(), status.version) == (General::Unknown, "", 0)
+    };
+
+    client.start(7, "alice", "token").await.unwrap();
+
+    assert_eq!(client.get_login_user().unwrap().as_str(), "alice");
+    assert!(unknown("alice") && unknown("bob"));
+    let refused = client.set_self_status(Some("here")).await.unwrap_err();
+    assert_eq!(refused.code, Code::Disconnected);
+
+    drop(server.accept().await);
+    let mut peer = server.accept_login(3).await;
+    peer.push(vec![status("bob", "away", 5)]).await;
+    ear.hears(&[Heard::Connecting, Heard::Connected, shown("alice", "", 3), shown("bob", "away", 5)]).await;
+    let bob = client.shown_status("bob").unwrap();
+    assert_eq!((bob.general, bob.custom.as_str(), bob.version), (General::Online, "away", 5));
+    assert!(unknown("carol"));
+}
+
+#[tokio::test]
+async fn who_is_refused_after_a_start_is_logged_out_and_hears_why() {
+    for (code, heard) in
+        [(Code::BadToken, Heard::Disconnected(Code::BadToken)), (Code::TokenExpired, Heard::SigExpired)]
+    {
+        let server = Server::start();
+        let client = Client::new(server.config());
+        let mut ear = Ear::of(&client);
+        client.start(7, "alice", "token").await.unwrap();
+        let mut peer = server.accept().await;
+        let (id, _) = peer.call().await;
+        peer.refuse(id, code).await;
+        ear.hears(&[Heard::Connecting, heard]).await;
+        assert_eq!(client.get_login_user(), None);
+        assert_eq!(client.set_self_status(None).await.unwrap_err().code, Code::NotLoggedIn);
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_cannot_be_changes_nothing() {
+    let server = Server::start();
+    let client = Client::new(server.config());
+    assert_eq!(client.start(7, "", "token").await.unwrap_err().code, Code::BadUserId);
+    assert_eq!(client.shown_status("").unwrap_err().code, Code::BadUserId);
+    assert_eq!(client.get_login_user(), None);
+    client.start(7, "alice", "token").await.unwrap();
+    assert_eq!(client.start(7, "bob", "token").await.unwrap_err().code, Code::InvalidParameter);
+    assert_eq!(log_in(&client).await.unwrap_err().code, Code::InvalidParameter);
+    assert_eq!(client.get_login_user().unwrap().as_str(), "alice");
+    // Without a server there is nobody to tell, and nobody is logged in all the same.
+    assert_eq!(client.logout().await.unwrap_err().code, Code::Disconnected);
+    assert_eq!(client.get_login_user(), None);
 }
