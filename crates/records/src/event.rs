@@ -43,10 +43,10 @@ pub(crate) fn of_user(
     body.encode_to_vec().into()
 }
 
-/// Writes that a user's subscription list has changed.
-pub(crate) fn of_list(app: AppId, user: &UserId, trace: &TraceParent) -> Bytes {
+/// Writes that a list of a user's has changed, of the kind that is told so.
+pub(crate) fn of_list(kind: ChangeKind, app: AppId, user: &UserId, trace: &TraceParent) -> Bytes {
     let body = event::Change {
-        kind: ChangeKind::List.into(),
+        kind: kind.into(),
         app_id: app.get(),
         user_id: user.as_str().to_owned(),
         traceparent: trace.as_str().to_owned(),

@@ -13,8 +13,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
 use rollcall_domain::{
+    friend::FriendList,
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
     policy::Group,
+    subscription::SubscriptionList,
     time::Timestamp,
     user::{Decision, SESSIONS_MAX, Session, UserState},
 };
@@ -29,7 +31,8 @@ pub(crate) struct Fixture {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) bus: Arc<BreakableBus>,
     pub(crate) users: Users,
-    pub(crate) lists: Lists,
+    pub(crate) lists: Lists<SubscriptionList>,
+    pub(crate) friends: Lists<FriendList>,
     pub(crate) publishing: Publishing,
 }
 
@@ -43,8 +46,9 @@ impl Fixture {
         let bus = Arc::new(BreakableBus::default());
         let (publisher, publishing) = Publisher::new(store.clone(), bus.clone());
         let users = Users::new(store.clone(), publisher.clone());
-        let lists = Lists::new(store.clone(), publisher);
-        Self { clock, store, bus, users, lists, publishing }
+        let lists = Lists::new(store.clone(), publisher.clone());
+        let friends = Lists::new(store.clone(), publisher);
+        Self { clock, store, bus, users, lists, friends, publishing }
     }
 
     pub(crate) fn advance(&self, duration: Duration) {

@@ -26,7 +26,7 @@ pub use call::Call;
 pub use codec::Error as CodecError;
 pub use counts::OutboxCounts;
 pub use error::Error;
-pub use lists::{HeldList, Lists, Revised};
+pub use lists::{HeldList, List, Lists, Revised};
 pub use publisher::{Publisher, Publishing};
 pub use relay::Relay;
 pub use users::{Applied, Users};

@@ -38,6 +38,8 @@ pub enum Key {
     User(AppId, UserId),
     /// The subscription list of a user.
     Subscriptions(AppId, UserId),
+    /// The friends of a user.
+    Friends(AppId, UserId),
     /// The configuration of an app.
     App(AppId),
 }
@@ -46,7 +48,9 @@ impl Key {
     /// Finds the partition of the record.
     pub fn partition(&self, partitions: Partitions) -> Partition {
         match self {
-            Self::User(app, user) | Self::Subscriptions(app, user) => partitions.of(*app, Some(user)),
+            Self::User(app, user) | Self::Subscriptions(app, user) | Self::Friends(app, user) => {
+                partitions.of(*app, Some(user))
+            }
             Self::App(app) => partitions.of(*app, None),
         }
     }

@@ -70,6 +70,9 @@ impl Gateway {
             }
             // The login may have given up waiting.
             let _ = listed.send(());
+            if gateway.hub.friends_due(&key) {
+                gateway.friend_loads.ask_first([key]);
+            }
             retry(&gateway, key, || gateway.load_statuses(key)).await;
         });
         receiver
@@ -77,7 +80,7 @@ impl Gateway {
 }
 
 /// Calls until it succeeds, or the user has left.
-async fn retry<F: Future<Output = Result<(), Refusal>>>(
+pub(crate) async fn retry<F: Future<Output = Result<(), Refusal>>>(
     gateway: &Gateway,
     key: UserKey,
     call: impl Fn() -> F,

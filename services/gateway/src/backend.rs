@@ -27,8 +27,9 @@ use rollcall_proto::{
     },
     refusal,
     subscription::v1::{
-        GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest, SubscribeResponse,
-        UnsubscribeRequest, UnsubscribeResponse, subscription_service_client::SubscriptionServiceClient,
+        GetFriendsRequest, GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest,
+        SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
+        subscription_service_client::SubscriptionServiceClient,
     },
     trace::TraceParent,
 };
@@ -47,6 +48,15 @@ pub(crate) struct Change<'a> {
     pub(crate) key: UserKey,
     /// The last moment at which it may be stored, µs of the store's clock; 0 for none.
     pub(crate) not_after: u64,
+}
+
+/// The versions of what users have besides their status.
+#[derive(Debug)]
+pub(crate) struct ListVersions {
+    /// The subscription lists'.
+    pub(crate) lists: Vec<(UserId, u64)>,
+    /// The friends'; of nobody where they are not told.
+    pub(crate) friends: Vec<(UserId, u64)>,
 }
 
 /// Calls to presence and subscription. One that is lost on its way is tried again at another instance: all are such
@@ -235,17 +245,18 @@ impl Backend {
         pair(users, response.versions.into_iter().map(StatusVersion))
     }
 
-    /// Reads the versions of the lists of at most [`READ_IDS`](convert::READ_IDS) users.
-    pub(crate) async fn list_versions(
-        &self,
-        app: AppId,
-        users: &[UserId],
-    ) -> Result<Vec<(UserId, u64)>, Refusal> {
+    /// Reads the versions of the lists and friends of at most [`READ_IDS`](convert::READ_IDS) users.
+    pub(crate) async fn list_versions(&self, app: AppId, users: &[UserId]) -> Result<ListVersions, Refusal> {
         let request = GetListVersionsRequest { app_id: app.get(), user_ids: ids(users) };
         let call =
             async |mut lists: SubscriptionServiceClient<_>, request| lists.get_list_versions(request).await;
         let response = self.subscription(&TraceParent::default(), NO_LIMIT, request, call).await?;
-        pair(users, response.versions.into_iter())
+        let lists = pair(users, response.versions.into_iter())?;
+        // Absent where subscription is of the release before there were friends.
+        let has_friends = !response.friend_versions.is_empty();
+        let friends =
+            if has_friends { pair(users, response.friend_versions.into_iter())? } else { Vec::new() };
+        Ok(ListVersions { lists, friends })
     }
 
     /// Subscribes a user.
@@ -284,6 +295,19 @@ impl Backend {
             async |mut lists: SubscriptionServiceClient<_>, request| lists.list_subscriptions(request).await;
         let response = self.subscription(trace, NO_LIMIT, request, call).await?;
         Ok((response.version, response.target_ids))
+    }
+
+    /// Reads a user's friends and their version.
+    pub(crate) async fn friends(
+        &self,
+        trace: &TraceParent,
+        key: UserKey,
+    ) -> Result<(u64, Vec<String>), Refusal> {
+        let (app_id, user_id) = names(key);
+        let request = GetFriendsRequest { app_id, user_id };
+        let call = async |mut lists: SubscriptionServiceClient<_>, request| lists.get_friends(request).await;
+        let response = self.subscription(trace, NO_LIMIT, request, call).await?;
+        Ok((response.version, response.friend_ids))
     }
 }
 

@@ -6,133 +6,56 @@
 //! moment of writing, so a slow client skips states and never the last (SPEC F5).
 //!
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
-//! `hub/lists.rs` keeps edges equal to subscription lists, `hub/reports.rs` is what presence is told, `hub/resync.rs`
-//! what is read again, `hub/tokens.rs` when tokens run out.
+//! `hub/lists.rs` and `hub/friends.rs` keep edges equal to subscription lists and friends by way of `hub/edges.rs`,
+//! `hub/reports.rs` is what presence is told, `hub/resync.rs` what is read again, `hub/tokens.rs` when tokens run out.
 
 mod apps;
+mod edges;
+mod friends;
 mod index;
 mod lists;
+mod marks;
 mod push;
 mod reports;
 mod resync;
+mod session;
 mod tokens;
 mod wheel;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use rollcall_domain::{
-    app::Settings,
-    id::{AppId, DeviceId},
-    user::EndReason,
-};
+use rollcall_domain::{app::Settings, id::AppId, user::EndReason};
 use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
 use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
-pub(crate) use self::{index::UserKey, lists::ListDelta, push::close_code, reports::Report, resync::Users};
 use self::{
+    friends::Friends,
     index::{Index, UserSlot},
     lists::List,
     push::Shown,
     reports::session_ref,
-    tokens::TokenEnd,
+    session::{Session, SessionSlot},
     wheel::Wheel,
 };
+pub(crate) use self::{
+    index::UserKey,
+    lists::ListDelta,
+    push::{ToRead, close_code},
+    reports::Report,
+    resync::Users,
+    session::{LoginRecord, SessionHandle},
+};
 use crate::{codec::Codec, interest::Interest};
-
-/// A session's place among the sessions.
-type SessionSlot = u32;
 
 /// Counts the beginnings of interest: a read says nothing about a user whose interest began after it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Era(u64);
-
-/// What a connection and the hub know of its session without the hub's lock.
-#[derive(Debug)]
-pub(crate) struct SessionHandle {
-    /// Who is logged in.
-    pub(crate) key: UserKey,
-    /// Which login of this boot.
-    pub(crate) counter: u64,
-    /// What presence stored of the login.
-    pub(crate) login: LoginRecord,
-    slot: SessionSlot,
-    /// Whether a logout is on its way.
-    leaving: AtomicBool,
-    token: TokenEnd,
-    /// In how many milliseconds the client is to move, and 1; 0 for no need to, or once it was told.
-    draining: AtomicU32,
-    /// When the client was last heard, as [`Monotonic`].
-    heard: AtomicU64,
-    /// Whether [`Hub::take_output`] may have something.
-    has_output: AtomicBool,
-    /// The [`CloseCode`] to close with; 0 for none.
-    close: AtomicU16,
-    waker: AtomicWaker,
-}
-
-/// What presence stored of a login, to be told if it loses that.
-#[derive(Debug, Clone)]
-pub(crate) struct LoginRecord {
-    pub(crate) platform: i32,
-    pub(crate) device: DeviceId,
-    /// The record version at which the login was stored.
-    pub(crate) order: u64,
-    /// The order of the login that the client continues.
-    pub(crate) place: u64,
-}
-
-impl SessionHandle {
-    /// Notes that a logout is on its way.
-    pub(crate) fn leave(&self) {
-        self.leaving.store(true, Ordering::Release);
-    }
-
-    /// Notes that the client was heard.
-    pub(crate) fn heard(&self, now: Monotonic) {
-        self.heard.store(now.0, Ordering::Relaxed);
-    }
-
-    /// Asks to be woken when there may be output, and says whether there may be some now.
-    pub(crate) fn poll_output(&self, waker: &std::task::Waker) -> bool {
-        self.waker.register(waker);
-        self.has_output.swap(false, Ordering::AcqRel)
-    }
-
-    /// Takes what the client is to be told: that it should move, and in how many milliseconds.
-    pub(crate) fn take_draining(&self) -> Option<u32> {
-        self.draining.swap(0, Ordering::AcqRel).checked_sub(1)
-    }
-
-    /// Returns the code to close with, once the connection is to close.
-    pub(crate) fn closing(&self) -> Option<CloseCode> {
-        CloseCode::from_number(self.close.load(Ordering::Acquire))
-    }
-
-    /// Orders the connection to close; the first order counts.
-    fn order_close(&self, code: CloseCode) {
-        let _ = self.close.compare_exchange(0, code.number(), Ordering::AcqRel, Ordering::Acquire);
-        self.waker.wake();
-    }
-
-    fn wake(&self) {
-        self.has_output.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    fn last_heard(&self) -> Monotonic {
-        Monotonic(self.heard.load(Ordering::Relaxed))
-    }
-}
 
 /// What the hub keeps for a user in the index.
 #[derive(Debug, Default)]
@@ -152,25 +75,7 @@ struct User {
 struct Local {
     sessions: Vec<SessionSlot>,
     list: List,
-}
-
-#[derive(Debug)]
-struct Session {
-    handle: Arc<SessionHandle>,
-    user: UserSlot,
-    codec: Codec,
-    /// The users whose status this session is owed.
-    dirty: Vec<UserSlot>,
-    /// Set once the end was queued for a report.
-    ended: bool,
-    /// Set while presence is to hold the session again.
-    asserted: bool,
-    /// Set while presence is to say whether it still holds the session.
-    doubted: bool,
-    /// When the client was heard, as far as presence knows.
-    uploaded: Monotonic,
-    /// When presence was told.
-    uploaded_at: Monotonic,
+    friends: Friends,
 }
 
 #[derive(Debug)]
@@ -266,35 +171,10 @@ impl Hub {
             state.sessions.push(None);
             SessionSlot::try_from(state.sessions.len() - 1).unwrap_or(SessionSlot::MAX)
         });
-        let handle = Arc::new(SessionHandle {
-            key,
-            counter,
-            login,
-            slot,
-            leaving: AtomicBool::new(false),
-            token: TokenEnd::new(token_end),
-            draining: AtomicU32::new(0),
-            heard: AtomicU64::new(heard.0),
-            has_output: AtomicBool::new(true),
-            close: AtomicU16::new(0),
-            waker: AtomicWaker::new(),
-        });
-        let node = state.index.node(user);
-        let mut dirty = node.map(|node| node.targets.clone()).unwrap_or_default();
-        if node.is_some_and(|node| node.value.shown.is_some()) {
-            dirty.push(user);
-        }
-        state.sessions[slot as usize] = Some(Session {
-            handle: Arc::clone(&handle),
-            user,
-            codec,
-            dirty,
-            ended: false,
-            asserted: false,
-            doubted: false,
-            uploaded: heard,
-            uploaded_at: heard,
-        });
+        let handle = Arc::new(SessionHandle::new(key, counter, login, slot, heard, token_end));
+        let mut session = Session::new(Arc::clone(&handle), user, codec);
+        state.mark_known(&mut session);
+        state.sessions[slot as usize] = Some(session);
         if let Some(node) = state.index.node_mut(user) {
             node.value.local.get_or_insert_default().sessions.push(slot);
         }
@@ -340,9 +220,8 @@ impl Hub {
     /// Asks all clients to move to another gateway, each after a time of its own, spread over `window`.
     pub(crate) fn drain(&self, window: Duration) {
         for session in self.state.lock().sessions.iter().flatten() {
-            let after = u32::try_from(rng::jitter(window).as_millis()).unwrap_or(u32::MAX - 1);
-            session.handle.draining.store(after + 1, Ordering::Release);
-            session.handle.wake();
+            let after = u32::try_from(rng::jitter(window).as_millis()).unwrap_or(u32::MAX);
+            session.handle.order_move(after);
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Clients speak frames over a WebSocket (`edge`, `connection`, `codec`). What connections share is the
 //! `hub`: who is here, who watches whom, the last shown status of each. Changes come from a notifier
-//! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`), which are read again where
-//! changes may have been missed (`resync`), and presence is told who was heard (`reports`) under the name that it
+//! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`, `friends`), which are read again
+//! where changes may have been missed (`resync`), and presence is told who was heard (`reports`) under the name that it
 //! knows us by (`boot`). Nothing here decides what a status is; nothing here is kept when it stops.
 //!
 //! Start with [`Service`], then `connection.rs` and `hub.rs`.
@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod edge;
 mod error;
+mod friends;
 mod hub;
 mod interest;
 mod link;
@@ -33,7 +34,8 @@ use parking_lot::Mutex;
 use rollcall_runtime::clock::Clock;
 
 use self::{
-    backend::Backend, boot::Registration, hub::Hub, metrics::Metrics, resync::Resync, store_clock::StoreClock,
+    backend::Backend, boot::Registration, friends::FriendLoads, hub::Hub, metrics::Metrics, resync::Resync,
+    store_clock::StoreClock,
 };
 pub use self::{config::Config, error::Error, service::Service};
 
@@ -48,13 +50,24 @@ struct Gateway {
     registration: Registration,
     store_clock: Mutex<StoreClock>,
     resync: Resync,
+    friend_loads: FriendLoads,
 }
 
 impl Gateway {
     fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
         let hub = Hub::new(config.expiry, config.token_grace, service::TICK, clock.monotonic());
         let (registration, store_clock) = (Registration::default(), Mutex::default());
-        let resync = Resync::default();
-        Arc::new(Self { config, clock, hub, backend, metrics, registration, store_clock, resync })
+        let (resync, friend_loads) = (Resync::default(), FriendLoads::default());
+        Arc::new(Self {
+            config,
+            clock,
+            hub,
+            backend,
+            metrics,
+            registration,
+            store_clock,
+            resync,
+            friend_loads,
+        })
     }
 }

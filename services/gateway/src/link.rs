@@ -20,7 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
-use crate::{Gateway, hub::UserKey, interest::Batch};
+use crate::{
+    Gateway,
+    hub::{ToRead, UserKey},
+    interest::Batch,
+};
 
 /// Messages waiting for the stream: each is a whole batch, so few are enough.
 const UPSTREAM: usize = 4;
@@ -128,9 +132,11 @@ async fn changes(
     while let Some(message) = next(&mut down).await? {
         gateway.metrics.changes.inc_by(message.changes.len() as u64);
         for change in &message.changes {
-            if let Some(key) = gateway.hub.apply_change(change, gateway.boot()) {
+            match gateway.hub.apply_change(change, gateway.boot()) {
                 // Its receiver is for logins that wait.
-                drop(gateway.attach(key, true));
+                Some(ToRead::List(key)) => drop(gateway.attach(key, true)),
+                Some(ToRead::Friends(key)) => gateway.friend_loads.ask_news(key),
+                None => {}
             }
         }
         if let Some(resync) = &message.resync {

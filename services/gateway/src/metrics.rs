@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     pub(crate) changes: Counter,
     /// Passes in which what may have been missed was read again.
     pub(crate) resyncs: Counter,
+    /// Loads of a user's friends that are done.
+    pub(crate) friend_loads: Counter,
     /// Reports to presence, in the order of [`Reported`].
     reports: [Counter; 3],
     /// Connections refused, in the order of [`Refused`].
@@ -126,6 +128,10 @@ impl Metrics {
                 "rollcall_gateway_resyncs",
                 "Passes in which what changes may have been missed of was read again.",
             ),
+            friend_loads: registry.counter(
+                "rollcall_gateway_friend_loads",
+                "Times that the friends of a user were read, with the statuses of those that were new.",
+            ),
             reports: registry.counters(
                 "rollcall_gateway_reports",
                 "Reports to presence: answered over the bus, by gRPC past it, or not at all.",
@@ -157,6 +163,11 @@ impl Metrics {
             "rollcall_gateway_edges",
             "Pairs of a user with a session here and one it watches.",
             |gateway| gateway.hub.edges(),
+        );
+        gauge(
+            "rollcall_gateway_friend_loads_waiting",
+            "Users with a session here whose friends wait to be read.",
+            |gateway| gateway.friend_loads.waiting(),
         );
         let counter = |name, help, read: fn(&Tally) -> u64| {
             let gateway = Arc::downgrade(gateway);

@@ -101,7 +101,7 @@ async fn ask(gateway: &Gateway, bus: &dyn Bus, report: &Report) -> Option<Report
 fn apply(gateway: &Gateway, reply: &ReportResponse) {
     for app in &reply.apps {
         if let (Ok(id), Ok(settings)) = (AppId::new(app.app_id), convert::settings(app)) {
-            gateway.hub.set_settings(id, settings, app.version);
+            gateway.set_settings(id, settings, app.version);
         }
     }
     for missing in &reply.missing {

@@ -101,8 +101,10 @@ impl Gateway {
             Part::Statuses(app, users) => retry(|| self.read_statuses_again(app, &users, era)).await,
             Part::Lists(app, users) => {
                 let versions = retry(|| self.backend.list_versions(app, &users)).await;
-                let behind = self.hub.lists_behind(app, &versions);
-                let count = behind.len();
+                let behind = self.hub.lists_behind(app, &versions.lists);
+                let friends_behind = self.hub.friends_behind(app, &versions.friends);
+                let count = behind.len() + friends_behind.len();
+                friends_behind.into_iter().for_each(|key| self.friend_loads.ask_news(key));
                 // It tries again by itself, for as long as the user is here.
                 let read = |key: UserKey| async move { drop(self.attach(key, true).await) };
                 stream::iter(behind).for_each_concurrent(LISTS_AT_ONCE, read).await;

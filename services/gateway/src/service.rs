@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::{info, warn};
 
-use crate::{Config, Error, Gateway, backend::Backend, edge, link, metrics::Metrics, reports, resync};
+use crate::{
+    Config, Error, Gateway, backend::Backend, edge, friends, link, metrics::Metrics, reports, resync,
+};
 
 /// How often silent clients, and tokens that have run out, are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -86,6 +88,7 @@ impl Service {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(link::run(Arc::clone(&gateway), notifiers, rest.clone()));
         tasks.spawn(resync::run(Arc::clone(&gateway), rest.clone()));
+        tasks.spawn(friends::run(Arc::clone(&gateway), rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_due(Arc::clone(&gateway), rest.clone()));
         let served = tokio::select! {

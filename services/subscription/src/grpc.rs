@@ -1,5 +1,7 @@
 //! The calls of subscription over gRPC: parse, call, reply.
 
+mod friend;
+
 use rollcall_domain::{
     code::Refusal,
     id::{AppId, UserId},
@@ -9,17 +11,33 @@ use rollcall_proto::{
     subscription::v1::{
         GetFriendsRequest, GetFriendsResponse, GetListVersionsRequest, GetListVersionsResponse,
         ListSubscriptionsRequest, ListSubscriptionsResponse, SubscribeRequest, SubscribeResponse,
-        UnsubscribeRequest, UnsubscribeResponse, subscription_service_server::SubscriptionService,
+        UnsubscribeRequest, UnsubscribeResponse, friend_service_server,
+        subscription_service_server::{self, SubscriptionService},
     },
     trace::TraceParent,
 };
 use rollcall_records::{Call, Error as RecordError};
 use tonic::{Request, Response, Status};
 
-use crate::{error::failed, metrics::Method, subscriptions::Subscriptions};
+use crate::{
+    error::failed,
+    friends::Friends,
+    metrics::{Method, Metrics},
+    subscriptions::Subscriptions,
+};
+
+/// The names of what is served, for health.
+pub(crate) const SERVICE_NAMES: [&str; 2] =
+    [subscription_service_server::SERVICE_NAME, friend_service_server::SERVICE_NAME];
+
+/// The calls about the lists of a user, for gateways: those that change subscriptions, and those that read.
+pub(crate) struct ListCalls {
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) friends: Friends,
+}
 
 #[tonic::async_trait]
-impl SubscriptionService for Subscriptions {
+impl SubscriptionService for ListCalls {
     async fn subscribe(
         &self,
         request: Request<SubscribeRequest>,
@@ -28,9 +46,9 @@ impl SubscriptionService for Subscriptions {
         let again = again::is_marked(request.metadata());
         let SubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
-            let (app, user) = subscriber(app_id, &user_id)?;
+            let (app, user) = owner(app_id, &user_id)?;
             let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
-            Self::subscribe(self, app, &user, &target_ids, call).await
+            self.subscriptions.subscribe(app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Subscribe, call.await)?;
         Ok(Response::new(SubscribeResponse {
@@ -49,9 +67,9 @@ impl SubscriptionService for Subscriptions {
         let again = again::is_marked(request.metadata());
         let UnsubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
-            let (app, user) = subscriber(app_id, &user_id)?;
+            let (app, user) = owner(app_id, &user_id)?;
             let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
-            Self::unsubscribe(self, app, &user, &target_ids, call).await
+            self.subscriptions.unsubscribe(app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Unsubscribe, call.await)?;
         Ok(Response::new(UnsubscribeResponse {
@@ -67,8 +85,8 @@ impl SubscriptionService for Subscriptions {
     ) -> Result<Response<ListSubscriptionsResponse>, Status> {
         let ListSubscriptionsRequest { app_id, user_id } = request.into_inner();
         let call = async {
-            let (app, user) = subscriber(app_id, &user_id)?;
-            self.list(app, &user).await
+            let (app, user) = owner(app_id, &user_id)?;
+            self.subscriptions.list(app, &user).await
         };
         let held = self.counted(Method::List, call.await)?;
         let target_ids = to_wire(held.list.ids());
@@ -77,9 +95,16 @@ impl SubscriptionService for Subscriptions {
 
     async fn get_friends(
         &self,
-        _: Request<GetFriendsRequest>,
+        request: Request<GetFriendsRequest>,
     ) -> Result<Response<GetFriendsResponse>, Status> {
-        Err(Status::unimplemented("friends are not stored yet"))
+        let GetFriendsRequest { app_id, user_id } = request.into_inner();
+        let call = async {
+            let (app, user) = owner(app_id, &user_id)?;
+            self.friends.all(app, &user).await
+        };
+        let held = self.counted(Method::GetFriends, call.await)?;
+        let friend_ids = to_wire(held.list.ids());
+        Ok(Response::new(GetFriendsResponse { version: held.version.0, friend_ids }))
     }
 
     async fn get_list_versions(
@@ -89,27 +114,34 @@ impl SubscriptionService for Subscriptions {
         let GetListVersionsRequest { app_id, user_ids } = request.into_inner();
         let call = async {
             let (app, users) = (convert::app_id(app_id)?, convert::read_ids(&user_ids)?);
-            self.lists.versions(app, &users).await
+            let (subscriptions, friends) = (&self.subscriptions.lists, &self.friends.lists);
+            futures_util::try_join!(subscriptions.versions(app, &users), friends.versions(app, &users))
         };
-        let versions = self.counted(Method::Versions, call.await)?;
+        let (versions, friend_versions) = self.counted(Method::Versions, call.await)?;
         let versions = versions.into_iter().map(|version| version.0).collect();
-        Ok(Response::new(GetListVersionsResponse { versions, friend_versions: Vec::new() }))
+        let friend_versions = friend_versions.into_iter().map(|version| version.0).collect();
+        Ok(Response::new(GetListVersionsResponse { versions, friend_versions }))
     }
 }
 
-impl Subscriptions {
-    /// Counts a call, and writes what its caller is told if it failed.
+impl ListCalls {
     fn counted<T>(&self, method: Method, result: Result<T, RecordError>) -> Result<T, Status> {
-        let refusal = result.as_ref().err().map(RecordError::refusal);
-        self.metrics.called(method, refusal.as_ref());
-        result.map_err(|error| failed(&error))
+        counted(&self.subscriptions.metrics, method, result)
     }
 }
 
-fn subscriber(app: u32, user: &str) -> Result<(AppId, UserId), Refusal> {
+/// Counts a call, and writes what its caller is told if it failed.
+fn counted<T>(metrics: &Metrics, method: Method, result: Result<T, RecordError>) -> Result<T, Status> {
+    let refusal = result.as_ref().err().map(RecordError::refusal);
+    metrics.called(method, refusal.as_ref());
+    result.map_err(|error| failed(&error))
+}
+
+/// Reads whose list a call is about.
+fn owner(app: u32, user: &str) -> Result<(AppId, UserId), Refusal> {
     Ok((convert::app_id(app)?, convert::user_id(user)?))
 }
 
-fn to_wire(ids: &[UserId]) -> Vec<String> {
-    ids.iter().map(|id| id.as_str().to_owned()).collect()
+fn to_wire<'a>(ids: impl IntoIterator<Item = &'a UserId>) -> Vec<String> {
+    ids.into_iter().map(|id| id.as_str().to_owned()).collect()
 }

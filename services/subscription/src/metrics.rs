@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use rollcall_domain::code::{Code, Refusal};
 use rollcall_records::OutboxCounts;
-use rollcall_runtime::metrics::{COUNTS, Histogram, Registry, Table};
+use rollcall_runtime::metrics::{COUNTS, Counter, Histogram, Registry, Table};
 
 /// The instruments of subscription. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     calls: Table,
     sizes: Histogram,
+    friends: Histogram,
+    imported: [Counter; 3],
 }
 
 /// What can be called, in the order of the names.
@@ -24,9 +26,29 @@ pub(crate) enum Method {
     List,
     /// Reads the versions of lists.
     Versions,
+    /// Reads all friends of a user.
+    GetFriends,
+    /// Adds friends.
+    AddFriends,
+    /// Removes friends.
+    RemoveFriends,
+    /// Adds edges of many users.
+    ImportFriends,
+    /// Reads a page of friends.
+    ListFriends,
 }
 
-const METHODS: &[&str] = &["subscribe", "unsubscribe", "list_subscriptions", "get_list_versions"];
+const METHODS: &[&str] = &[
+    "subscribe",
+    "unsubscribe",
+    "list_subscriptions",
+    "get_list_versions",
+    "get_friends",
+    "add_friends",
+    "remove_friends",
+    "import_friends",
+    "list_friends",
+];
 
 impl Metrics {
     /// Makes the instruments.
@@ -43,6 +65,17 @@ impl Metrics {
                 "rollcall_subscription_list_size",
                 "Subscriptions on a list, after it was changed or read.",
                 COUNTS,
+            ),
+            friends: registry.histogram(
+                "rollcall_subscription_friends",
+                "Friends of a user, after they were changed or read.",
+                COUNTS,
+            ),
+            imported: registry.counters(
+                "rollcall_subscription_imported_edges",
+                "Edges of imports by what became of them.",
+                "result",
+                ["added", "known", "refused"],
             ),
         }
     }
@@ -72,5 +105,21 @@ impl Metrics {
     /// Counts a list by its size.
     pub(crate) fn listed(&self, subscriptions: usize) {
         self.sizes.observe(subscriptions as u64);
+    }
+
+    /// Counts a user's friends by their number.
+    pub(crate) fn befriended(&self, friends: usize) {
+        self.friends.observe(friends as u64);
+    }
+
+    /// Counts an edge of an import by whether it is new, or was refused.
+    pub(crate) fn imported(&self, edge: &Result<bool, Refusal>) {
+        let [added, known, refused] = &self.imported;
+        let counter = match edge {
+            Ok(true) => added,
+            Ok(false) => known,
+            Err(_) => refused,
+        };
+        counter.inc();
     }
 }

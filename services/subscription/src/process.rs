@@ -21,7 +21,7 @@ impl Section for Config {
 impl Process for Service {
     const ROLE: Role = Role::Subscription;
     const BINARY: &'static str = "rollcall-subscription";
-    const ABOUT: &'static str = "Subscription of Rollcall: subscription lists";
+    const ABOUT: &'static str = "Subscription of Rollcall: subscription lists and friends";
     const OPS_PORT: u16 = 9702;
     const PUBLISHES: bool = true;
     type Config = Config;

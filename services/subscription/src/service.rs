@@ -3,13 +3,13 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use rollcall_bus::Bus;
-use rollcall_proto::subscription::v1::subscription_service_server::{
-    SERVICE_NAME, SubscriptionServiceServer,
+use rollcall_proto::subscription::v1::{
+    friend_service_server::FriendServiceServer, subscription_service_server::SubscriptionServiceServer,
 };
 use rollcall_records::{Apps, Lists, Publisher, Publishing, Windows};
 use rollcall_runtime::{
     Clock, Monotonic,
-    grpc::{self, Listener},
+    grpc::{self as server, Listener},
     ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
@@ -18,12 +18,19 @@ use rollcall_runtime::{
 use rollcall_store::Store;
 use tonic::service::Routes;
 
-use crate::{config::Config, error::Error, metrics::Metrics, subscriptions::Subscriptions};
+use crate::{
+    config::Config,
+    error::Error,
+    friends::Friends,
+    grpc::{ListCalls, SERVICE_NAMES},
+    metrics::Metrics,
+    subscriptions::Subscriptions,
+};
 
 /// Subscription that listens and does not serve yet.
 pub struct Service {
     listener: Listener,
-    subscriptions: Subscriptions,
+    calls: ListCalls,
     publishing: Publishing,
     ready: ops::Part,
 }
@@ -44,17 +51,18 @@ impl Service {
         Metrics::show(&ops.metrics, &publisher.counts());
         let elapsed = Arc::new(move || clock.monotonic().since(Monotonic::default()));
         let apps = Apps::new(store.clone(), elapsed);
-        Ok(Self {
-            listener,
-            subscriptions: Subscriptions {
-                windows: Windows::new(store.clone(), config.window),
-                lists: Lists::new(store, publisher),
-                apps,
-                metrics,
-            },
-            publishing,
-            ready,
-        })
+        let friends = Friends {
+            lists: Lists::new(store.clone(), publisher.clone()),
+            apps: apps.clone(),
+            metrics: metrics.clone(),
+        };
+        let subscriptions = Subscriptions {
+            windows: Windows::new(store.clone(), config.window),
+            lists: Lists::new(store, publisher),
+            apps,
+            metrics,
+        };
+        Ok(Self { listener, calls: ListCalls { subscriptions, friends }, publishing, ready })
     }
 
     /// Takes connections as `tls` says; in clear text unless told otherwise.
@@ -75,8 +83,9 @@ impl Service {
         let served = CancellationToken::new();
         // Dropped when serving ends, in whatever way.
         let serving_ends = served.clone().drop_guard();
-        let routes = Routes::new(SubscriptionServiceServer::new(self.subscriptions));
-        let serving = grpc::serve(self.listener, routes, &[SERVICE_NAME], stop);
+        let routes = Routes::new(FriendServiceServer::new(self.calls.friends.clone()))
+            .add_service(SubscriptionServiceServer::new(self.calls));
+        let serving = server::serve(self.listener, routes, &SERVICE_NAMES, stop);
         tasks.spawn("gRPC server", async move {
             let _serving = serving_ends;
             serving.await

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 /// Changes and reads subscription lists.
 #[derive(Clone)]
 pub(crate) struct Subscriptions {
-    pub(crate) lists: Lists,
+    pub(crate) lists: Lists<SubscriptionList>,
     pub(crate) apps: Apps,
     pub(crate) windows: Windows,
     pub(crate) metrics: Metrics,
@@ -90,7 +90,7 @@ impl Subscriptions {
     /// Neither edition nor switch is asked here: gateways read the lists of their users at login whatever the
     /// app's settings, so that turning *status* on again resumes what was kept (SPEC G1). They ask both
     /// before they show a list to a client (SPEC D6).
-    pub(crate) async fn list(&self, app: AppId, user: &UserId) -> Result<HeldList, Error> {
+    pub(crate) async fn list(&self, app: AppId, user: &UserId) -> Result<HeldList<SubscriptionList>, Error> {
         self.apps.get(app).await?;
         let held = self.lists.read(app, user).await?;
         self.metrics.listed(held.list.ids().len());

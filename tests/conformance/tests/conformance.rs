@@ -7,6 +7,7 @@ mod c_query;
 mod d_subscribe;
 mod e_unsubscribe;
 mod edge;
+mod f_friends;
 mod f_notification;
 mod frame_limits;
 mod g_app;

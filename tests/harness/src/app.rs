@@ -14,8 +14,10 @@ use rollcall_proto::{
     common::v1::{Edition, Limits, LoginPolicy},
     presence::v1::{KickUserRequest, KickUserResponse, user_service_client::UserServiceClient},
     role::Role,
+    subscription::v1::{AddFriendsRequest, RemoveFriendsRequest, friend_service_client::FriendServiceClient},
 };
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
 use crate::{
     raw::{Dial, Raw},
@@ -43,8 +45,8 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// Everything is allowed, with default limits, and nothing is heard without a subscription. The login policy is MULTI, where the server's default is SINGLE:
-    /// most tests are about something else than who kicks whom.
+    /// Everything is allowed, with default limits, and nothing is heard without a subscription. The login policy is MULTI,
+    /// where the server's default is SINGLE: most tests are about something else than who kicks whom.
     fn default() -> Self {
         Self {
             edition: Edition::Premium,
@@ -137,6 +139,24 @@ impl App {
         let request = KickUserRequest { app_id: self.id, user_id: user.to_owned() };
         let kicked = UserServiceClient::new(channel).kick_user(request).await;
         kicked.expect("a user can be kicked").into_inner()
+    }
+
+    /// Gives a user friends, as the app's backend does.
+    pub async fn befriend(&self, user: &str, friends: &[&str]) {
+        let (user_id, friend_ids) = (user.to_owned(), friends.iter().map(ToString::to_string).collect());
+        let request = AddFriendsRequest { app_id: self.id, user_id, friend_ids };
+        self.friends().add_friends(request).await.expect("friends can be added");
+    }
+
+    /// Takes friends from a user, as the app's backend does.
+    pub async fn unfriend(&self, user: &str, friends: &[&str]) {
+        let (user_id, friend_ids) = (user.to_owned(), friends.iter().map(ToString::to_string).collect());
+        let request = RemoveFriendsRequest { app_id: self.id, user_id, friend_ids };
+        self.friends().remove_friends(request).await.expect("friends can be removed");
+    }
+
+    fn friends(&self) -> FriendServiceClient<Channel> {
+        FriendServiceClient::new(self.addresses.channel(Role::Subscription, Role::Backend))
     }
 
     /// Signs claims with the app's key, as its backend does.

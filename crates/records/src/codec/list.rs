@@ -1,8 +1,8 @@
-//! The record of a subscription list: its ids, least recently subscribed first.
+//! The record of a list of users: their ids, in the list's order.
 
 use bytes::Bytes;
 use prost::Message as _;
-use rollcall_domain::{id::UserId, subscription::SubscriptionList};
+use rollcall_domain::id::UserId;
 
 use super::Error;
 
@@ -12,15 +12,15 @@ struct StoredList {
     ids: Vec<String>,
 }
 
-/// Writes a subscription list.
-pub(crate) fn encode(list: &SubscriptionList) -> Bytes {
-    let ids = list.ids().iter().map(|id| id.as_str().to_owned()).collect();
+/// Writes the ids of a list.
+pub(crate) fn encode<'a>(ids: impl IntoIterator<Item = &'a UserId>) -> Bytes {
+    let ids = ids.into_iter().map(|id| id.as_str().to_owned()).collect();
     StoredList { ids }.encode_to_vec().into()
 }
 
-/// Reads a subscription list.
-pub(crate) fn decode(value: Bytes) -> Result<SubscriptionList, Error> {
+/// Reads the ids of a list.
+pub(crate) fn decode(value: Bytes) -> Result<Vec<UserId>, Error> {
     let stored = StoredList::decode(value)?;
     let ids = stored.ids.iter().map(|id| UserId::new(id).map_err(|error| Error::field("user id", &error)));
-    Ok(SubscriptionList::from_ids(ids.collect::<Result<_, _>>()?))
+    ids.collect()
 }

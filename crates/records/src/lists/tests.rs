@@ -76,3 +76,42 @@ async fn a_refusal_changes_no_list() {
     assert_eq!(error.refusal().code, Code::InvalidParameter);
     assert_eq!(fixture.lists.read(app(), &me).await.unwrap(), HeldList::default());
 }
+
+#[tokio::test]
+async fn friends_are_a_list_of_their_own_and_told_as_such() {
+    let fixture = Fixture::new();
+    let (me, trace) = (user("me"), TraceParent::default());
+    subscribe(&fixture, &["a"]).await;
+    let befriend = |list: &mut FriendList| list.add(&me, &[user("c"), user("b")], 3_000);
+    let befriended = fixture.friends.revise(app(), &me, &trace, befriend).await.unwrap();
+    assert_eq!((befriended.value, befriended.previous_version.0), (vec![user("c"), user("b")], 0));
+
+    let held = fixture.friends.read(app(), &me).await.unwrap();
+    assert_eq!(
+        held,
+        HeldList { list: [user("b"), user("c")].into_iter().collect(), version: befriended.version }
+    );
+    assert_eq!(fixture.lists.read(app(), &me).await.unwrap().list.ids(), [user("a")]);
+    let versions = fixture.friends.versions(app(), &[user("b"), me]).await.unwrap();
+    assert_eq!(versions, [RecordVersion(0), befriended.version]);
+    let told: Vec<_> =
+        outbox(&fixture).await.iter().map(|entry| (entry.kind(), entry.record_version)).collect();
+    assert_eq!(told[1..], [(ChangeKind::Friends, befriended.version.0)]);
+    assert_eq!(told[0].0, ChangeKind::List);
+}
+
+#[tokio::test]
+async fn friends_who_are_there_or_gone_already_are_not_committed() {
+    let fixture = Fixture::new();
+    let (me, trace) = (user("me"), TraceParent::default());
+    let befriend = |list: &mut FriendList| list.add(&me, &[user("a")], 3_000);
+    let unfriend = |list: &mut FriendList| Ok(list.remove(&[user("a")]));
+    let added = fixture.friends.revise(app(), &me, &trace, befriend).await.unwrap();
+    let again = fixture.friends.revise(app(), &me, &trace, befriend).await.unwrap();
+    assert_eq!((again.value.len(), again.version), (0, added.version));
+    let removed = fixture.friends.revise(app(), &me, &trace, unfriend).await.unwrap();
+    assert!(removed.version > added.version);
+    let gone = fixture.friends.revise(app(), &me, &trace, unfriend).await.unwrap();
+    assert_eq!((gone.value.len(), gone.version), (0, removed.version));
+    assert_eq!(outbox(&fixture).await.len(), 2);
+}

@@ -41,8 +41,9 @@ pub const LONG: Bounds = Bounds {
     scale: MICROS,
 };
 
-/// How many: 0 to 500.
-pub const COUNTS: Bounds = Bounds { upper: &[0, 1, 2, 5, 10, 20, 50, 100, 200, 500], scale: 1.0 };
+/// How many: 0 to 3,000.
+pub const COUNTS: Bounds =
+    Bounds { upper: &[0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 3_000], scale: 1.0 };
 
 /// Microseconds in a second.
 const MICROS: f64 = 1e6;

@@ -64,8 +64,8 @@ pub async fn five_hundred_keys_are_read_at_once(store: Tested) {
 
 pub async fn kinds_of_records_are_apart(store: Tested) {
     let user = given::user("a");
-    assert_apart(&store, &[Key::User(app(1), user), Key::Subscriptions(app(1), user), Key::App(app(1))])
-        .await;
+    let of_user = [Key::User(app(1), user), Key::Subscriptions(app(1), user), Key::Friends(app(1), user)];
+    assert_apart(&store, &[&of_user[..], &[Key::App(app(1))]].concat()).await;
 }
 
 pub async fn apps_with_the_same_user_id_are_apart(store: Tested) {
@@ -73,6 +73,7 @@ pub async fn apps_with_the_same_user_id_are_apart(store: Tested) {
     let apps = [1, 2, 10, 256, u32::MAX].map(app);
     assert_apart(&store, &apps.map(|app| Key::User(app, user))).await;
     assert_apart(&store, &apps.map(|app| Key::Subscriptions(app, user))).await;
+    assert_apart(&store, &apps.map(|app| Key::Friends(app, user))).await;
     assert_apart(&store, &apps.map(Key::App)).await;
     assert_timers_apart(&store, &apps.map(|app| (app, user))).await;
 }
@@ -81,6 +82,7 @@ pub async fn ids_that_look_like_syntax_are_apart(store: Tested) {
     let users = SYNTAX.map(given::user);
     assert_apart(&store, &users.map(|user| Key::User(app(1), user))).await;
     assert_apart(&store, &users.map(|user| Key::Subscriptions(app(1), user))).await;
+    assert_apart(&store, &users.map(|user| Key::Friends(app(1), user))).await;
     assert_timers_apart(&store, &users.map(|user| (app(1), user))).await;
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `{p0012}u:1:5:alice` | string | record of a user: record and status version, 8 bytes each, and the value |
 //! | `{p0012}s:1:5:alice` | string | record of a subscription list, in the same form |
+//! | `{p0012}f:1:5:alice` | string | record of a user's friends, in the same form |
 //! | `{p0012}a:1` | string | record of an app, in the same form |
 //! | `{p0012}q:1:5:alice` | string | times in µs of a user's last queries, 8 bytes each; `w` and `x` those of subscribes and unsubscribes |
 //! | `{p0012}timers:b007` | sorted set | timers of one boot's sessions; the score is the deadline in µs |
@@ -53,6 +54,7 @@ pub(super) fn record(partition: Partition, key: &Key) -> String {
     match key {
         Key::User(app, user) => tagged(partition, format_args!("u:{app}:{}", Prefixed(user))),
         Key::Subscriptions(app, user) => tagged(partition, format_args!("s:{app}:{}", Prefixed(user))),
+        Key::Friends(app, user) => tagged(partition, format_args!("f:{app}:{}", Prefixed(user))),
         Key::App(app) => tagged(partition, format_args!("a:{app}")),
     }
 }
@@ -160,6 +162,7 @@ mod tests {
         let partition = Partition(12);
         assert_eq!(record(partition, &Key::User(app(1), user("alice"))), "{p0012}u:1:5:alice");
         assert_eq!(record(partition, &Key::Subscriptions(app(1), user("alice"))), "{p0012}s:1:5:alice");
+        assert_eq!(record(partition, &Key::Friends(app(1), user("alice"))), "{p0012}f:1:5:alice");
         assert_eq!(record(partition, &Key::App(app(1))), "{p0012}a:1");
         assert_eq!(timers(partition, BootId(0xb007)), "{p0012}timers:b007");
         assert_eq!(floor(partition), "{p0012}floor");

@@ -147,7 +147,7 @@ async fn try_log_in(
     let app = response.app.ok_or_else(incomplete)?;
     let (_, own, version) = convert::status(&status)?;
 
-    gateway.hub.set_settings(key.0, convert::settings(&app)?, app.version);
+    gateway.set_settings(key.0, convert::settings(&app)?, app.version);
     // Absent where presence is of the release before there was one.
     let place = if response.place == 0 { response.login_order } else { response.place };
     let record = LoginRecord { platform: login.platform, device, order: response.login_order, place };

@@ -2,11 +2,15 @@
 //! and edges between slots, kept at both ends. Pure.
 //!
 //! Invariant: a slot lives exactly as long as it has a session or a watcher; `a.targets` holds `b` exactly
-//! when `b.watchers` holds `a`, once each.
+//! when `b.watchers` holds `a`, once each, and each end knows the place of the other (`index/edges.rs`).
+
+mod edges;
 
 use std::collections::HashMap;
 
 use rollcall_domain::id::{AppId, UserId};
+
+pub(crate) use self::edges::{Kinds, Target, Watcher};
 
 /// Names a user across apps.
 pub(crate) type UserKey = (AppId, UserId);
@@ -19,13 +23,37 @@ pub(crate) struct Node<T> {
     /// Who it is.
     pub(crate) key: UserKey,
     /// The users here that watch this one.
-    pub(crate) watchers: Vec<UserSlot>,
+    pub(crate) watchers: Vec<Watcher>,
     /// The users that this one watches; empty unless it has sessions.
-    pub(crate) targets: Vec<UserSlot>,
+    pub(crate) targets: Vec<Target>,
     /// How many sessions of the user are held here.
     sessions: u32,
     /// What else is known.
     pub(crate) value: T,
+}
+
+/// An edge that has a kind more than before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    /// The target.
+    pub(crate) slot: UserSlot,
+    /// The place of the edge among the watcher's targets.
+    pub(crate) place: u32,
+    /// Whether there was no edge of another kind.
+    pub(crate) new_edge: bool,
+    /// Whether the target is new to the index.
+    pub(crate) new_user: bool,
+}
+
+/// An edge that is no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Removed {
+    /// The place that it had among the watcher's targets.
+    pub(crate) place: u32,
+    /// The place of the edge that has moved there: the last one, which may be the same.
+    pub(crate) last: u32,
+    /// The target, if it is gone from the index.
+    pub(crate) gone: Option<UserKey>,
 }
 
 /// The index.
@@ -95,42 +123,81 @@ impl<T: Default> Index<T> {
         if node.sessions > 0 {
             return Vec::new();
         }
-        let targets = std::mem::take(&mut node.targets);
-        let mut gone: Vec<UserKey> =
-            targets.into_iter().filter_map(|target| self.drop_watcher(target, slot)).collect();
+        let mut gone = Vec::new();
+        while let Some(last) = self.node(slot).and_then(|node| node.targets.len().checked_sub(1)) {
+            gone.extend(self.unlink(slot, last).and_then(|removed| removed.gone));
+        }
         gone.extend(self.release(slot));
         gone
     }
 
-    /// Lets a user watch another. Says in which slot that one is and whether it is new to the index; `None`
-    /// when the edge exists already, or the watcher has no session.
-    pub(crate) fn add_edge(&mut self, watcher: UserSlot, target: UserKey) -> Option<(UserSlot, bool)> {
-        if self.node(watcher)?.sessions == 0 {
+    /// Lets a user watch another for a reason of some kind. `None` when the edge has that kind already, the watcher has
+    /// no session, or is the target: nobody is their own watcher.
+    pub(crate) fn add_edge(&mut self, watcher: UserSlot, target: UserKey, kind: Kinds) -> Option<Added> {
+        let node = self.node(watcher)?;
+        if node.sessions == 0 || node.key == target {
             return None;
         }
-        if let Some(slot) = self.find(&target)
-            && self.node(watcher)?.targets.contains(&slot)
-        {
-            return None;
+        let (slot, new_user) = self.find_or_insert(target);
+        if let Some(place) = self.place(watcher, slot) {
+            let edge = self.node_mut(watcher)?.targets.get_mut(place)?;
+            if edge.kinds().meets(kind) {
+                return None;
+            }
+            edge.set_kinds(edge.kinds().and(kind));
+            return Some(Added { slot, place: position(place), new_edge: false, new_user });
         }
-        let (slot, new) = self.find_or_insert(target);
-        self.node_mut(slot)?.watchers.push(watcher);
-        self.node_mut(watcher)?.targets.push(slot);
+        // Each end is given the place that the other is about to have.
+        let place = position(self.node(watcher)?.targets.len());
+        let back = edges::push(&mut self.node_mut(slot)?.watchers, Watcher { slot: watcher, place });
+        edges::push(&mut self.node_mut(watcher)?.targets, Target::new(slot, kind, back));
         self.edges += 1;
-        Some((slot, new))
+        Some(Added { slot, place, new_edge: true, new_user })
     }
 
-    /// Lets a user watch another no more. Returns the other's slot, and the other if it is gone.
+    /// Lets a user watch another no more for a reason of some kind. Returns the edge if none of another kind is left.
     pub(crate) fn remove_edge(
         &mut self,
         watcher: UserSlot,
         target: &UserKey,
-    ) -> Option<(UserSlot, Option<UserKey>)> {
-        let slot = self.find(target)?;
+        kind: Kinds,
+    ) -> Option<Removed> {
+        let place = self.place(watcher, self.find(target)?)?;
+        let edge = self.node_mut(watcher)?.targets.get_mut(place)?;
+        let left = edge.kinds().without(kind);
+        if left != Kinds::NONE {
+            edge.set_kinds(left);
+            return None;
+        }
+        self.unlink(watcher, place)
+    }
+
+    /// Finds the place of an edge among its watcher's targets, by a look at the shorter of its two lists.
+    fn place(&self, watcher: UserSlot, target: UserSlot) -> Option<usize> {
+        let (targets, watchers) = (&self.node(watcher)?.targets, &self.node(target)?.watchers);
+        if targets.len() <= watchers.len() {
+            targets.iter().position(|edge| edge.slot() == target)
+        } else {
+            watchers.iter().find(|edge| edge.slot == watcher).map(|edge| edge.place as usize)
+        }
+    }
+
+    /// Removes an edge at both ends. In both lists the last end moves to the place that is free, and its other end is
+    /// told.
+    fn unlink(&mut self, watcher: UserSlot, place: usize) -> Option<Removed> {
         let targets = &mut self.node_mut(watcher)?.targets;
-        let place = targets.iter().position(|t| *t == slot)?;
-        targets.swap_remove(place);
-        Some((slot, self.drop_watcher(slot, watcher)))
+        let last = position(targets.len().checked_sub(1)?);
+        let removed = edges::swap_remove(targets, position(place));
+        if let Some(moved) = targets.get(place).copied() {
+            self.node_mut(moved.slot())?.watchers.get_mut(moved.place as usize)?.place = position(place);
+        }
+        let watchers = &mut self.node_mut(removed.slot())?.watchers;
+        edges::swap_remove(watchers, removed.place);
+        if let Some(moved) = watchers.get(removed.place as usize).copied() {
+            self.node_mut(moved.slot)?.targets.get_mut(moved.place as usize)?.place = removed.place;
+        }
+        self.edges -= 1;
+        Some(Removed { place: position(place), last, gone: self.release(removed.slot()) })
     }
 
     fn find_or_insert(&mut self, key: UserKey) -> (UserSlot, bool) {
@@ -143,20 +210,10 @@ impl<T: Default> Index<T> {
             slot
         } else {
             self.nodes.push(Some(node));
-            // A gateway holds far fewer than 2^32 users: memory ends first.
-            UserSlot::try_from(self.nodes.len() - 1).unwrap_or(UserSlot::MAX)
+            position(self.nodes.len() - 1)
         };
         self.slots.insert(key, slot);
         (slot, true)
-    }
-
-    fn drop_watcher(&mut self, target: UserSlot, watcher: UserSlot) -> Option<UserKey> {
-        let watchers = &mut self.node_mut(target)?.watchers;
-        if let Some(place) = watchers.iter().position(|w| *w == watcher) {
-            watchers.swap_remove(place);
-            self.edges -= 1;
-        }
-        self.release(target)
     }
 
     fn release(&mut self, slot: UserSlot) -> Option<UserKey> {
@@ -172,75 +229,10 @@ impl<T: Default> Index<T> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn key(n: u8) -> UserKey {
-        (AppId::new(1).unwrap(), UserId::new(&format!("u{n}")).unwrap())
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Login(u8),
-        Logout(u8),
-        Watch(u8, u8),
-        Unwatch(u8, u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let user = 0u8..8;
-        prop_oneof![
-            user.clone().prop_map(Step::Login),
-            user.clone().prop_map(Step::Logout),
-            (user.clone(), user.clone()).prop_map(|(a, b)| Step::Watch(a, b)),
-            (user.clone(), user).prop_map(|(a, b)| Step::Unwatch(a, b)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn users_live_exactly_as_long_as_they_have_a_session_or_a_watcher(
-            steps in prop::collection::vec(step(), 1..80)
-        ) {
-            let mut index = Index::<()>::default();
-            let mut sessions: BTreeMap<u8, u32> = BTreeMap::new();
-            let mut edges: BTreeSet<(u8, u8)> = BTreeSet::new();
-            for step in steps {
-                match step {
-                    Step::Login(a) => { index.add_session(key(a)); *sessions.entry(a).or_default() += 1; }
-                    Step::Logout(a) => {
-                        let Some(count) = sessions.get_mut(&a) else { continue };
-                        *count -= 1;
-                        if *count == 0 { sessions.remove(&a); edges.retain(|(w, _)| *w != a); }
-                        index.remove_session(index.find(&key(a)).unwrap());
-                    }
-                    Step::Watch(a, b) => {
-                        if !sessions.contains_key(&a) { continue }
-                        let added = index.add_edge(index.find(&key(a)).unwrap(), key(b)).is_some();
-                        prop_assert_eq!(added, edges.insert((a, b)));
-                    }
-                    Step::Unwatch(a, b) => {
-                        let Some(slot) = index.find(&key(a)) else { continue };
-                        let removed = index.remove_edge(slot, &key(b)).is_some();
-                        prop_assert_eq!(removed, edges.remove(&(a, b)));
-                    }
-                }
-                let mut alive: BTreeSet<UserKey> = sessions.keys().map(|a| key(*a)).collect();
-                alive.extend(edges.iter().map(|(_, b)| key(*b)));
-                prop_assert_eq!(index.keys().copied().collect::<BTreeSet<_>>(), alive);
-                for (a, b) in &edges {
-                    let (a, b) = (index.find(&key(*a)).unwrap(), index.find(&key(*b)).unwrap());
-                    prop_assert!(index.node(a).unwrap().targets.contains(&b));
-                    prop_assert!(index.node(b).unwrap().watchers.contains(&a));
-                }
-                prop_assert_eq!(index.edges(), edges.len());
-                prop_assert_eq!(index.nodes_mut().map(|n| n.watchers.len()).sum::<usize>(), edges.len());
-            }
-        }
-    }
+/// Narrows a place. A gateway holds far fewer than 2^30 users: memory ends first.
+fn position(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,52 @@
 //! Keeps the edges of the index equal to the subscription lists of the users who are here (SPEC D4, E2).
 
-use std::collections::HashSet;
+use rollcall_domain::id::UserId;
 
-use rollcall_domain::id::{AppId, UserId};
+use super::{Hub, State, UserKey, index::Kinds};
 
-use super::{Era, Hub, State, UserKey};
-use crate::interest::Batch;
+/// What is known of something of a user that has versions.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The version that the edges are equal to; `None` until one was read.
+    pub(super) held: Option<u64>,
+    /// The newest version heard of.
+    wanted: u64,
+}
+
+impl Known {
+    /// Notes that there is a version.
+    pub(super) fn hear(&mut self, version: u64) {
+        self.wanted = self.wanted.max(version);
+    }
+
+    /// Says whether a version is held and another was heard of that is newer.
+    pub(super) fn is_behind(&self) -> bool {
+        self.held.is_some_and(|held| held < self.wanted)
+    }
+
+    /// Takes a version that was read, if it is newer than the one held. Says whether it is.
+    pub(super) fn take(&mut self, version: u64) -> bool {
+        let is_newer = self.held.is_none_or(|held| held < version);
+        if is_newer {
+            self.held = Some(version);
+        }
+        is_newer
+    }
+}
 
 /// What the hub knows of a user's subscription list.
 #[derive(Debug, Default)]
 pub(super) struct List {
-    /// The version that the edges are equal to; `None` until the list was read.
-    version: Option<u64>,
+    known: Known,
     /// How many subscribes and unsubscribes of the user are on their way from here.
     commands: u32,
-    /// The newest version heard of.
-    wanted: u64,
+}
+
+impl List {
+    /// Says whether the list is to be read now.
+    fn is_due(&self) -> bool {
+        self.commands == 0 && self.known.is_behind()
+    }
 }
 
 /// How a command of ours changed a list.
@@ -36,8 +67,8 @@ impl Hub {
     pub(crate) fn list_length(&self, key: &UserKey) -> Option<usize> {
         let state = self.state.lock();
         let node = state.index.node(state.index.find(key)?)?;
-        node.value.local.as_ref()?.list.version?;
-        Some(node.targets.len())
+        node.value.local.as_ref()?.list.known.held?;
+        Some(node.targets.iter().filter(|edge| edge.kinds().meets(Kinds::SUBSCRIPTION)).count())
     }
 
     /// Says that a command on a user's list begins: until it ends, news of the list wait, so that its reply
@@ -55,17 +86,13 @@ impl Hub {
         let Some(local) = state.local_mut(key) else { return false };
         let list = &mut local.list;
         list.commands = list.commands.saturating_sub(1);
-        let held = list.version;
         if let Some(delta) = delta {
-            list.wanted = list.wanted.max(delta.version);
-            if held == Some(delta.previous) && delta.version != delta.previous {
-                list.version = Some(delta.version);
-                self.change_edges(&mut state, key, &delta.added, &delta.removed);
+            list.known.hear(delta.version);
+            if list.known.held == Some(delta.previous) && list.known.take(delta.version) {
+                self.change_edges(&mut state, key, Kinds::SUBSCRIPTION, &delta.added, &delta.removed);
             }
         }
-        state.local(key).is_some_and(|local| {
-            local.list.commands == 0 && local.list.version.is_some_and(|held| held < local.list.wanted)
-        })
+        state.local(key).is_some_and(|local| local.list.is_due())
     }
 
     /// Makes a user's edges equal to a list that was read, if it is newer than the one held. Says whether
@@ -73,67 +100,13 @@ impl Hub {
     pub(crate) fn apply_list(&self, key: &UserKey, version: u64, targets: &[UserId]) -> bool {
         let mut state = self.state.lock();
         let Some(local) = state.local_mut(key) else { return true };
-        let list = &mut local.list;
-        if list.version.is_some_and(|held| held >= version) {
-            return list.version >= Some(list.wanted);
+        let known = &mut local.list.known;
+        let (is_newer, is_current) = (known.take(version), !known.is_behind());
+        if is_newer {
+            let change = state.differences(key, Kinds::SUBSCRIPTION, targets);
+            self.change_edges(&mut state, key, Kinds::SUBSCRIPTION, &change.added, &change.removed);
         }
-        list.version = Some(version);
-        let current = version >= list.wanted;
-        let Some(node) = state.index.find(key).and_then(|slot| state.index.node(slot)) else { return true };
-        let held: HashSet<UserId> =
-            node.targets.iter().filter_map(|slot| Some(state.index.node(*slot)?.key.1)).collect();
-        let wanted: HashSet<UserId> = targets.iter().copied().collect();
-        let added: Vec<UserId> = targets.iter().filter(|id| !held.contains(id)).copied().collect();
-        let removed: Vec<UserId> = held.difference(&wanted).copied().collect();
-        self.change_edges(&mut state, key, &added, &removed);
-        current
-    }
-
-    /// Lists a user and those it watches as far as their status must still be read, and the era that a read
-    /// counts for if it comes after the interest of now is in force.
-    pub(crate) fn unsynced(&self, key: &UserKey) -> (Vec<UserId>, Era) {
-        let state = self.state.lock();
-        let own = state.index.find(key);
-        let targets = own.and_then(|slot| state.index.node(slot)).map(|node| node.targets.as_slice());
-        let users = own.iter().chain(targets.unwrap_or_default()).filter_map(|slot| {
-            let node = state.index.node(*slot)?;
-            (!node.value.synced).then_some(node.key.1)
-        });
-        (users.collect(), state.era)
-    }
-
-    /// Starts the interest anew, for a new stream: with all users of the index, in batches of at most `size`.
-    pub(crate) fn restart_interest(&self, size: usize) -> Vec<Batch> {
-        let state = self.state.lock();
-        self.interest.restart(state.index.keys().copied().collect(), size)
-    }
-
-    fn change_edges(&self, state: &mut State, key: &UserKey, added: &[UserId], removed: &[UserId]) {
-        let app: AppId = key.0;
-        let Some(watcher) = state.index.find(key) else { return };
-        let sessions = state.local(key).map(|local| local.sessions.clone()).unwrap_or_default();
-        for id in removed {
-            let Some((slot, gone)) = state.index.remove_edge(watcher, &(app, *id)) else { continue };
-            if let Some(gone) = gone {
-                self.interest.remove(gone);
-            }
-            for session in &sessions {
-                if let Some(session) = state.sessions[*session as usize].as_mut() {
-                    session.dirty.retain(|dirty| *dirty != slot);
-                }
-            }
-        }
-        for id in added {
-            let Some((slot, new)) = state.index.add_edge(watcher, (app, *id)) else { continue };
-            if new {
-                self.begin_interest(state, slot);
-            }
-            for session in &sessions {
-                if let Some(session) = state.sessions[*session as usize].as_mut() {
-                    session.mark(slot);
-                }
-            }
-        }
+        is_current
     }
 }
 
@@ -141,7 +114,7 @@ impl State {
     /// Notes that a user's list has a new version. Says whether it is to be read now.
     pub(super) fn list_changed(&mut self, key: &UserKey, version: u64) -> bool {
         let Some(local) = self.local_mut(key) else { return false };
-        local.list.wanted = local.list.wanted.max(version);
-        local.list.commands == 0 && local.list.version.is_some_and(|held| held < version)
+        local.list.known.hear(version);
+        local.list.is_due()
     }
 }

@@ -3,7 +3,6 @@
 
 use axum::extract::ws::Message;
 use rollcall_domain::{
-    app::Settings,
     id::{AppId, UserId},
     status::{Status, StatusVersion},
     user::EndReason,
@@ -32,6 +31,15 @@ pub(super) struct Shown {
     push: Option<Box<Span>>,
 }
 
+/// What of a user is to be read again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToRead {
+    /// The subscription list.
+    List(UserKey),
+    /// The friends.
+    Friends(UserKey),
+}
+
 /// Statuses of users of one app, with their versions.
 pub(crate) type Statuses = Vec<(UserId, Status, StatusVersion)>;
 
@@ -41,23 +49,20 @@ impl Hub {
     pub(crate) fn take_output(&self, handle: &SessionHandle, hold_own: bool) -> Option<Message> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        let heard = state.heard(handle.key.0);
         let session = state.sessions[handle.slot as usize].as_mut()?;
-        if session.dirty.is_empty() {
+        if session.marks.is_empty() {
             return None;
         }
-        let app = state.apps.get(&handle.key.0);
-        let hears_others = app.is_some_and(|app| app.settings.check_others().is_ok());
-        let (own, codec) = (session.user, session.codec);
-        let mut taken: Vec<UserSlot> = Vec::new();
-        session.dirty.retain(|slot| {
-            let known = state.index.node(*slot).is_some_and(|node| node.value.shown.is_some());
-            let may = if *slot == own { !hold_own } else { hears_others };
-            let take = known && may && taken.len() < STATUSES_PER_FRAME;
-            if take {
-                taken.push(*slot);
-            }
-            !take
-        });
+        let codec = session.codec;
+        let targets = &state.index.node(session.user)?.targets;
+        let takes_own = session.marks.own && !hold_own;
+        session.marks.own &= !takes_own;
+        let own = takes_own.then_some(session.user);
+        let may = |place: u32| targets.get(place as usize).is_some_and(|edge| edge.kinds().meets(heard));
+        let others = session.marks.take(STATUSES_PER_FRAME - usize::from(takes_own), may);
+        let others = others.iter().filter_map(|place| Some(targets.get(*place as usize)?.slot()));
+        let taken: Vec<UserSlot> = own.into_iter().chain(others).collect();
         match taken.as_slice() {
             [] => None,
             [slot] => {
@@ -110,19 +115,24 @@ impl Hub {
         if shown.is_some_and(|shown| shown.version == version)
             && let Some(session) = state.sessions[handle.slot as usize].as_mut()
         {
-            session.dirty.retain(|slot| *slot != own);
+            session.marks.own = false;
         }
     }
 
     /// Applies a change from the notifier: shows the status, closes the sessions that it names as ended.
-    /// Returns the user if its subscription list is to be read again.
-    pub(crate) fn apply_change(&self, change: &Change, boot: u64) -> Option<UserKey> {
+    /// Returns what of the user is to be read again.
+    pub(crate) fn apply_change(&self, change: &Change, boot: u64) -> Option<ToRead> {
         let app = convert::app_id(change.app_id).ok()?;
         let key = (app, convert::user_id(&change.user_id).ok()?);
         let mut state = self.state.lock();
         let slot = state.index.find(&key)?;
-        if change.kind() == ChangeKind::List {
-            return state.list_changed(&key, change.record_version).then_some(key);
+        let version = change.record_version;
+        match change.kind() {
+            ChangeKind::List => return state.list_changed(&key, version).then_some(ToRead::List(key)),
+            ChangeKind::Friends => {
+                return state.friends_changed(&key, version).then_some(ToRead::Friends(key));
+            }
+            ChangeKind::Status | ChangeKind::Sessions | ChangeKind::Unknown => {}
         }
         if let (Some(general), Ok(custom)) =
             (convert::general(change.general), convert::custom_status(&change.custom))
@@ -137,20 +147,6 @@ impl Hub {
             state.close(&key, session.counter, code);
         }
         None
-    }
-
-    /// Replaces an app's settings if they are newer, and wakes the sessions that are owed something.
-    pub(crate) fn set_settings(&self, app: AppId, settings: Settings, version: u64) {
-        let mut state = self.state.lock();
-        if state.apps.get(&app).is_some_and(|held| held.version >= version) {
-            return;
-        }
-        state.apps.insert(app, super::App { settings, version });
-        for session in state.sessions.iter().flatten() {
-            if session.handle.key.0 == app && !session.dirty.is_empty() {
-                session.handle.wake();
-            }
-        }
     }
 }
 
@@ -173,16 +169,21 @@ impl State {
         node.value.shown = Some(Shown { status, version, frames: [const { None }; CODECS], push: None });
         let Some(node) = self.index.node(slot) else { return 0 };
         let mut owed = 0;
-        let own = node.value.local.iter().flat_map(|local| &local.sessions);
-        let watching = node
-            .watchers
-            .iter()
-            .filter_map(|watcher| self.index.node(*watcher)?.value.local.as_deref())
-            .flat_map(|local| &local.sessions);
-        for session in own.chain(watching).filter(|session| Some(**session) != save) {
-            if let Some(session) = self.sessions[*session as usize].as_mut() {
-                session.mark(slot);
+        for session in node.value.local.iter().flat_map(|local| &local.sessions) {
+            if let Some(session) = self.sessions[*session as usize].as_mut()
+                && Some(session.handle.slot) != save
+            {
+                session.mark_own();
                 owed += 1;
+            }
+        }
+        for watcher in &node.watchers {
+            let local = self.index.node(watcher.slot).and_then(|node| node.value.local.as_deref());
+            for session in local.iter().flat_map(|local| &local.sessions) {
+                if let Some(session) = self.sessions[*session as usize].as_mut() {
+                    session.mark(watcher.place);
+                    owed += 1;
+                }
             }
         }
         owed
@@ -209,16 +210,6 @@ impl State {
         if let Some(shown) = self.index.node_mut(slot).and_then(|node| node.value.shown.as_mut()) {
             shown.push = None;
         }
-    }
-}
-
-impl super::Session {
-    /// Marks the session as owed a user's status.
-    pub(super) fn mark(&mut self, slot: UserSlot) {
-        if !self.dirty.contains(&slot) {
-            self.dirty.push(slot);
-        }
-        self.handle.wake();
     }
 }
 

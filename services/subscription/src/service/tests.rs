@@ -14,7 +14,9 @@ use rollcall_proto::{
     event::v1::{Change, ChangeKind},
     refusal,
     subscription::v1::{
-        GetListVersionsRequest, ListSubscriptionsRequest, SubscribeRequest, UnsubscribeRequest,
+        AddFriendsRequest, FriendEdge, GetFriendsRequest, GetListVersionsRequest, ImportFriendsRequest,
+        ListFriendsRequest, ListSubscriptionsRequest, RemoveFriendsRequest, SubscribeRequest,
+        UnsubscribeRequest, friend_service_client::FriendServiceClient,
         subscription_service_client::SubscriptionServiceClient,
     },
 };
@@ -45,7 +47,7 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
     let service =
         Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new(), &Ops::default()).unwrap();
-    let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
+    let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));
     let mut client = SubscriptionServiceClient::new(channel);
@@ -106,7 +108,7 @@ async fn a_call_that_says_it_was_sent_before_counts_against_no_window() {
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), window: Duration::from_hours(1) };
     let (store, bus) = (store_with_app().await, Arc::new(MemoryBus::new()));
     let service = Service::bind(&config, store, bus, Clock::new(), &Ops::default()).unwrap();
-    let channel = grpc::channel(&format!("http://{}", service.local_addr())).unwrap();
+    let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));
     let mut client = SubscriptionServiceClient::new(channel);
@@ -129,6 +131,58 @@ async fn a_call_that_says_it_was_sent_before_counts_against_no_window() {
     let refused = refusal::from_status(&client.subscribe(of(false)).await.unwrap_err());
     assert_eq!(refused.code, Code::RateLimit);
     assert!(refused.retry_after.is_some_and(|wait| wait <= config.window));
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+}
+
+// SPEC I1
+#[tokio::test]
+async fn friends_are_changed_and_read_over_grpc_and_told_on_the_bus() {
+    let bus = MemoryBus::new();
+    let mut changes = bus.subscribe_status().await.unwrap();
+    let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
+    let service =
+        Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new(), &Ops::default()).unwrap();
+    let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(service.run(shutdown.clone()));
+    let mut friends = FriendServiceClient::new(channel.clone());
+    let mut lists = SubscriptionServiceClient::new(channel);
+
+    let (app_id, user_id) = (7, "me".to_owned());
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let add = AddFriendsRequest { app_id, user_id: user_id.clone(), friend_ids: ids(&["b", "a"]) };
+    assert_eq!(friends.add_friends(add).await.unwrap().into_inner().added, ["b", "a"]);
+    let message = timeout(LIMIT, changes.messages.recv()).await.unwrap().unwrap();
+    let change = Change::decode(message.payload).unwrap();
+    assert_eq!((change.kind(), change.user_id.as_str()), (ChangeKind::Friends, "me"));
+
+    let get = GetFriendsRequest { app_id, user_id: user_id.clone() };
+    let held = lists.get_friends(get).await.unwrap().into_inner();
+    assert_eq!((held.friend_ids, held.version), (ids(&["a", "b"]), change.record_version));
+    let versions = GetListVersionsRequest { app_id, user_ids: ids(&["a", "me"]) };
+    let read = lists.get_list_versions(versions).await.unwrap().into_inner();
+    assert_eq!((read.versions, read.friend_versions), (vec![0, 0], vec![0, held.version]));
+
+    let edge = |user_id: &str, friend_id: &str| {
+        let (user_id, friend_id) = (user_id.to_owned(), friend_id.to_owned());
+        FriendEdge { user_id, friend_id }
+    };
+    let edges = vec![edge("me", "c"), edge("me", ""), edge("me", "a")];
+    let results =
+        friends.import_friends(ImportFriendsRequest { app_id, edges }).await.unwrap().into_inner().results;
+    let told: Vec<_> = results.iter().map(|result| (result.code, result.added)).collect();
+    assert_eq!(told, [(0, true), (7003, false), (0, false)]);
+    assert_eq!((results[0].message.as_str(), results[1].message.is_empty()), ("", false));
+
+    let remove = RemoveFriendsRequest { app_id, user_id: user_id.clone(), friend_ids: ids(&["x", "b"]) };
+    assert_eq!(friends.remove_friends(remove).await.unwrap().into_inner().removed, ["b"]);
+    let list = ListFriendsRequest { app_id, user_id, page_size: 1, page_token: String::new() };
+    let page = friends.list_friends(list.clone()).await.unwrap().into_inner();
+    assert_eq!((page.friend_ids, page.total), (ids(&["a"]), 2));
+    let rest = ListFriendsRequest { page_token: page.next_page_token, ..list };
+    let page = friends.list_friends(rest).await.unwrap().into_inner();
+    assert_eq!((page.friend_ids, page.next_page_token, page.total), (ids(&["c"]), String::new(), 2));
     shutdown.cancel();
     task.await.unwrap().unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a user, a list and a lease cost the server, against the budget of the design. A lease has none there,
+//! What a user, a list, friends and a lease cost the server, against the budget of the design. A lease has none there,
 //! for there are few: its own stands here, so that a change is noticed.
 //!
 //! The server's own count of all its memory is taken, before and after: unlike `MEMORY USAGE`, which is printed
@@ -31,6 +31,10 @@ const USER_RECORD: usize = 64 + 22;
 /// How many lists are measured, and how many entries they have: 1 to the greatest number, each as often.
 const LISTS: usize = 4_000;
 const ENTRIES: usize = 200;
+
+/// How many users with friends are measured, and how many friends they have: 1 to the greatest number, evenly.
+const BEFRIENDED: usize = 400;
+const FRIENDS: usize = 3_000;
 
 /// The bytes of an entry: an id of 10 bytes behind two.
 const ENTRY: usize = 12;
@@ -78,6 +82,22 @@ async fn a_packed_list_costs_no_more_than_its_budget() {
 }
 
 #[tokio::test]
+async fn the_friends_of_a_user_cost_no_more_than_the_budget_of_a_list() {
+    let store = Arc::new(Served::start().await);
+    let before = used(&store);
+
+    commit_all(&store, (0..BEFRIENDED).map(friends)).await;
+
+    let cost = (used(&store) - before) / BEFRIENDED;
+    let entries = (0..BEFRIENDED).map(friends_of).sum::<usize>() / BEFRIENDED;
+    let budget = LIST_BUDGET + ENTRY_BUDGET * entries;
+    let most = Key::Friends(app(1), named(BEFRIENDED - 1));
+    let most = usage(&store, &keys::record(most.partition(store.partitions()), &most));
+    println!("{entries} friends on average cost {cost} bytes; {FRIENDS} cost {most}");
+    assert!(cost <= budget, "{entries} friends cost {cost} bytes, at most {budget} are allowed");
+}
+
+#[tokio::test]
 async fn a_lease_costs_no_more_than_its_budget() {
     let store = Served::start().await;
     let token = TokenHash([7; TokenHash::LENGTH]);
@@ -108,6 +128,15 @@ fn online(n: usize) -> Commit {
 
 fn list(n: usize) -> Commit {
     write(Key::Subscriptions(app(1), named(n)), (1 + n % ENTRIES) * ENTRY)
+}
+
+fn friends(n: usize) -> Commit {
+    write(Key::Friends(app(1), named(n)), friends_of(n) * ENTRY)
+}
+
+/// Returns how many friends a user has.
+fn friends_of(n: usize) -> usize {
+    (1 + n) * FRIENDS / BEFRIENDED
 }
 
 fn write(key: Key, length: usize) -> Commit {
