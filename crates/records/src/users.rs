@@ -12,7 +12,7 @@ use rollcall_domain::{
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
     Key, Record, Store,
-    port::{Timer, TimerChange, TimerId},
+    port::{Timer, TimerChange, TimerId, TimerKind},
 };
 
 use crate::{
@@ -135,10 +135,13 @@ fn decode(record: Option<Record>) -> Result<UserState, Error> {
 }
 
 fn plan(app: AppId, user: &UserId, trace: &TraceParent, guards: &[Timer], decision: &Decision) -> Plan {
-    let id = |session| TimerId { app, user: *user, session };
+    let id = |session| TimerId::of_session(app, *user, session);
+    let clear = TimerId { app, user: *user, kind: TimerKind::Clear };
     let timers = decision.timers.iter().map(|timer| match *timer {
         user::Timer::Set(session, deadline) => TimerChange::Set(Timer { deadline, id: id(session) }),
         user::Timer::Remove(session) => TimerChange::Remove(id(session)),
+        user::Timer::SetClear(deadline) => TimerChange::Set(Timer { deadline, id: clear }),
+        user::Timer::RemoveClear => TimerChange::Remove(clear),
     });
     // A session that we ended is news to its gateway, whatever else has changed.
     let told = decision.change.or((!decision.ended.is_empty()).then_some(Change::Sessions));

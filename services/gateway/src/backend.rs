@@ -178,17 +178,19 @@ impl Backend {
         self.presence(trace, not_after, request, call).await.map(drop)
     }
 
-    /// Stores a custom status, as command `op` of a session.
+    /// Stores a custom status, which clears by itself where it is told when, as command `op` of a session.
     pub(crate) async fn set_self_status(
         &self,
         Change { trace, key, not_after }: Change<'_>,
         session: SessionId,
         op: Op,
         custom: String,
+        clear_at: Option<Timestamp>,
     ) -> Result<UserStatus, Refusal> {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
-        let request = SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op: op.0 };
+        let (op, clear_at) = (op.0, clear_at.unwrap_or_default().0);
+        let request = SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op, clear_at };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.set_self_status(request).await;
         let response = self.presence(trace, not_after, request, call).await?;

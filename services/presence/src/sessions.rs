@@ -14,7 +14,7 @@ use rollcall_records::{App, Apps, Call, Error, Users, Windows};
 use rollcall_store::{Store, port::WindowKind};
 use tracing::{debug, info};
 
-use crate::{metrics::Metrics, tokens::Bearer};
+use crate::{clears::ClearLooks, metrics::Metrics, tokens::Bearer};
 
 /// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
 const QUERY_IDS: usize = 500;
@@ -27,6 +27,7 @@ pub(crate) struct Sessions {
     pub(crate) windows: Windows,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) expiry: Duration,
+    pub(crate) clear_looks: ClearLooks,
     pub(crate) metrics: Metrics,
 }
 
@@ -46,6 +47,17 @@ pub(crate) struct Login {
     pub(crate) device: DeviceId,
     /// The order of the login that the client continues by itself; `None` for a login of its own.
     pub(crate) resumes: Option<RecordVersion>,
+}
+
+/// A custom status to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Set {
+    /// The number of the command among those of the session.
+    pub(crate) op: Op,
+    /// Not checked yet.
+    pub(crate) text: String,
+    /// When it clears by itself; `None` for never.
+    pub(crate) clear_at: Option<Timestamp>,
 }
 
 /// What a login came to.
@@ -151,29 +163,31 @@ impl Sessions {
         Ok(())
     }
 
-    /// Sets the custom status of the session's user, as command `op` of the session, and returns the status that is
-    /// stored: that of a later command where this one is a copy, or was overtaken. A session that is not live is
-    /// refused with 6014, and only then a malformed text with 6017 (SPEC K1).
+    /// Sets the custom status of the session's user, and returns the status that is stored: that of a later command
+    /// where this one is a copy, or was overtaken. A session that is not live is refused with 6014, and only then a
+    /// malformed text with 6017 (SPEC K1).
     pub(crate) async fn set_self_status(
         &self,
         caller: &Caller,
-        op: Op,
-        text: &str,
+        set: &Set,
         call: impl Into<Call<'_>>,
     ) -> Result<(Status, StatusVersion), Error> {
         let Caller { app, user, session } = *caller;
-        let custom = convert::custom_status(text);
-        let call = Call { leaves_mark: op != Op::NONE, ..call.into() };
+        let custom = convert::custom_status(&set.text);
+        let call = Call { leaves_mark: set.op != Op::NONE, ..call.into() };
         let applied = self
             .users
             .apply(app, &user, call, |state, now| {
                 let wanted = custom.clone();
                 let text = wanted.clone().unwrap_or_default();
-                let decision = state.on_set_custom(session, op, text, now)?;
+                let decision = state.on_set_custom(session, set.op, text, set.clear_at, now)?;
                 wanted?;
                 Ok(decision)
             })
             .await?;
+        if let Some(at) = applied.state.clear_at {
+            self.clear_looks.note(self.store.partitions().of(app, Some(&user)), at);
+        }
         debug!(%user, changed = ?applied.changed, "set a custom status");
         Ok((applied.state.status(), applied.status_version))
     }

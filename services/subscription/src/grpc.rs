@@ -29,7 +29,7 @@ impl SubscriptionService for Subscriptions {
         let SubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = subscriber(app_id, &user_id)?;
-            let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
+            let call = Call { again, ..Call::until(&trace, convert::moment(not_after)) };
             Self::subscribe(self, app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Subscribe, call.await)?;
@@ -50,7 +50,7 @@ impl SubscriptionService for Subscriptions {
         let UnsubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = subscriber(app_id, &user_id)?;
-            let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
+            let call = Call { again, ..Call::until(&trace, convert::moment(not_after)) };
             Self::unsubscribe(self, app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Unsubscribe, call.await)?;

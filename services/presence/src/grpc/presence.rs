@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 use super::caller;
 use crate::{
     error::{failed, refused},
-    sessions::{Login, Sessions},
+    sessions::{Login, Sessions, Set},
 };
 
 #[tonic::async_trait]
@@ -25,7 +25,7 @@ impl PresenceService for Sessions {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
         let request = request.into_inner();
-        let call = Call::until(&trace, convert::not_after(request.not_after));
+        let call = Call::until(&trace, convert::moment(request.not_after));
         let login = login(request).map_err(|refusal| refused(&refusal))?;
         let done = Self::login(self, &login, call).await.map_err(|error| failed(&error))?;
         let caller = login.caller;
@@ -53,7 +53,7 @@ impl PresenceService for Sessions {
         let trace = TraceParent::from_metadata(request.metadata());
         let LogoutRequest { app_id, user_id, session, not_after } = request.into_inner();
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
-        Self::logout(self, &caller, Call::until(&trace, convert::not_after(not_after)))
+        Self::logout(self, &caller, Call::until(&trace, convert::moment(not_after)))
             .await
             .map_err(|error| failed(&error))?;
         Ok(Response::new(LogoutResponse {}))
@@ -64,12 +64,13 @@ impl PresenceService for Sessions {
         request: Request<SetSelfStatusRequest>,
     ) -> Result<Response<SetSelfStatusResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op } = request.into_inner();
+        let SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op, clear_at } =
+            request.into_inner();
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
-        let call = Call::until(&trace, convert::not_after(not_after));
-        let (status, version) = Self::set_self_status(self, &caller, Op(op), &custom, call)
-            .await
-            .map_err(|error| failed(&error))?;
+        let call = Call::until(&trace, convert::moment(not_after));
+        let set = Set { op: Op(op), text: custom, clear_at: convert::moment(clear_at) };
+        let (status, version) =
+            Self::set_self_status(self, &caller, &set, call).await.map_err(|error| failed(&error))?;
         let status = Some(convert::status_to_wire(&caller.user, &status, version));
         Ok(Response::new(SetSelfStatusResponse { status }))
     }

@@ -128,7 +128,14 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
 
     let session = Some(SessionId { boot, counter: 1 });
     let (user_id, custom) = ("alice".to_owned(), "busy".to_owned());
-    let set = SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after: 0, op: 1 };
+    let set = SetSelfStatusRequest {
+        app_id: 7,
+        user_id,
+        session,
+        custom,
+        op: 1,
+        ..SetSelfStatusRequest::default()
+    };
     let status = client.set_self_status(set).await.unwrap().into_inner().status.unwrap();
     let (_, change) = running.change().await;
     assert_eq!((change.custom.as_str(), change.status_version), ("busy", status.version));
@@ -212,7 +219,7 @@ async fn calls_that_come_too_late_over_grpc_change_nothing() {
     let (session, user_id) = (Some(SessionId { boot, counter: 1 }), "alice".to_owned());
     let set = |op, custom: &str, not_after| {
         let (user_id, custom) = (user_id.clone(), custom.to_owned());
-        SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after, op }
+        SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after, op, clear_at: 0 }
     };
     assert_eq!(refused(client.set_self_status(set(1, "late", late)).await).code, Code::Timeout);
     let second = client.set_self_status(set(2, "second", now)).await.unwrap().into_inner();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fixture::{
-    EXPIRY, Fixture, START, app, caller, claims, code, seconds, session, settings, token, user,
+    EXPIRY, Fixture, START, app, caller, claims, code, seconds, session, settings, text, token, user,
 };
 
 const ONLINE: i32 = 1;
@@ -27,7 +27,11 @@ async fn set_as(
     text: &str,
 ) -> Result<(Status, StatusVersion), Error> {
     let trace = TraceParent::default();
-    fixture.parts.sessions.set_self_status(&caller("alice", counter), Op(op), text, &trace).await
+    fixture
+        .parts
+        .sessions
+        .set_self_status(&caller("alice", counter), &crate::fixture::text(Op(op), text), &trace)
+        .await
 }
 
 async fn query(fixture: &Fixture, ids: &[&str]) -> Result<Answers, Error> {
@@ -193,10 +197,10 @@ async fn a_set_or_logout_whose_reply_was_lost_and_that_another_commit_overtook_i
     let call = Call::until(&trace, Some(seconds(START + 1)));
 
     fixture.store.put_back.store(true, Ordering::SeqCst);
-    let unnumbered = sessions.set_self_status(&caller("alice", 1), Op::NONE, "unknown", call).await;
+    let unnumbered = sessions.set_self_status(&caller("alice", 1), &text(Op::NONE, "unknown"), call).await;
     assert_eq!(code(unnumbered), Code::ServerTimeout, "it may have been made");
     fixture.store.put_back.store(true, Ordering::SeqCst);
-    sessions.set_self_status(&caller("alice", 1), Op(2), "after", call).await.unwrap();
+    sessions.set_self_status(&caller("alice", 1), &text(Op(2), "after"), call).await.unwrap();
     assert_eq!(fixture.status("alice").await.1, "after");
     fixture.store.put_back.store(true, Ordering::SeqCst);
     sessions.logout(&caller("alice", 1), call).await.unwrap();
