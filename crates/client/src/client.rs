@@ -188,7 +188,7 @@ impl Client {
 
     /// Reads the statuses of 1 to 500 users; duplicates collapse. Raises no callback.
     ///
-    /// A list of just the own id is always served. Any other needs the app's edition PREMIUM and its switch
+    /// A list of just the own id is always served, and tells more: on which platforms the user is. Any other needs the app's edition PREMIUM and its switch
     /// (SPEC C1, C2). Never logged in reads as UNLOGINED; a malformed id is one of the failures.
     ///
     /// Errors: 6017 (empty, or more than 500 ids), 7013 (edition), 72001 (switch), 7008 (20 calls in 5 s), 6003

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollcall_domain::{
     code::Refusal,
     id::{AppId, SessionId, UserId},
-    status::{RecordVersion, Status, StatusVersion},
+    status::{RecordVersion, StatusVersion},
     time::Timestamp,
     user::{self, Change, Decision, EndReason, UserState},
 };
@@ -106,17 +106,18 @@ impl Users {
         decode(self.store.get(&[Key::User(app, *user)]).await?.into_iter().next().flatten())
     }
 
-    /// Reads the statuses of users, in their order. A record that cannot be read fails its own place only.
-    pub async fn statuses(
+    /// Reads users, in their order, each with the version of its status. A record that cannot be read fails its own
+    /// place only.
+    pub async fn states(
         &self,
         app: AppId,
         users: &[UserId],
-    ) -> Result<Vec<Result<(Status, StatusVersion), Error>>, Error> {
+    ) -> Result<Vec<Result<(UserState, StatusVersion), Error>>, Error> {
         let keys: Vec<Key> = users.iter().map(|user| Key::User(app, *user)).collect();
         let records = self.store.get(&keys).await?;
         let read = |record: Option<Record>| {
             let version = record.as_ref().map(|record| record.status).unwrap_or_default();
-            Ok((decode(record)?.status(), version))
+            Ok((decode(record)?, version))
         };
         Ok(records.into_iter().map(read).collect())
     }

@@ -36,7 +36,7 @@ use crate::{
     admin::Wish,
     leases,
     service::Parts,
-    sessions::{Caller, LoggedIn, Login, Set},
+    sessions::{Caller, LoggedIn, Login, Query, Set},
 };
 
 pub(crate) const EXPIRY: Duration = Duration::from_secs(400);
@@ -110,7 +110,7 @@ impl Fixture {
 
     /// Reads the general status, the custom status and the version of a user.
     pub(crate) async fn status(&self, name: &str) -> (i32, String, u64) {
-        let answers = self.parts.sessions.get_user_status(app(), &[name.to_owned()], None).await.unwrap();
+        let answers = self.parts.sessions.get_user_status(by(&[name.to_owned()], None)).await.unwrap();
         let (_, status, version) = &answers.statuses[0];
         (status.general as i32, status.custom.as_str().to_owned(), version.0)
     }
@@ -151,6 +151,11 @@ pub(crate) fn session(counter: u64) -> SessionId {
 
 pub(crate) fn caller(name: &str, counter: u64) -> Caller {
     Caller { app: app(), user: user(name), session: session(counter) }
+}
+
+/// Makes a query without details.
+pub(crate) fn by(ids: &[String], caller: Option<UserId>) -> Query<'_> {
+    Query { app: app(), ids, caller, again: false, with_details: false }
 }
 
 /// Makes a custom status that does not clear by itself.

@@ -1,13 +1,17 @@
 //! What gateways call for their clients: login, logout, set, query.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rollcall_domain::{
     code::{Code, Refusal},
     id::{AppId, DeviceId, Op, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
-    user::{EndReason, Session},
+    user::{EndReason, Session, UserState},
 };
 use rollcall_proto::convert;
 use rollcall_records::{App, Apps, Call, Error, Users, Windows};
@@ -79,10 +83,33 @@ pub(crate) struct KickedUser {
     pub(crate) revoked_until: Timestamp,
 }
 
+/// What more is known of a user than the status (SPEC A9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Detail {
+    pub(crate) user: UserId,
+    pub(crate) platforms: BTreeSet<Platform>,
+    /// When the user left ONLINE last; `None` while ONLINE, and for who never was.
+    pub(crate) left_online_at: Option<Timestamp>,
+}
+
+/// A query of statuses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'a> {
+    pub(crate) app: AppId,
+    pub(crate) ids: &'a [String],
+    /// The user who asks; `None` for the app's backend.
+    pub(crate) caller: Option<UserId>,
+    /// Whether the call was made before and not answered: then it counts against no window.
+    pub(crate) again: bool,
+    /// Whether details are asked for, too.
+    pub(crate) with_details: bool,
+}
+
 /// The answers to a query, in order of first mention.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     pub(crate) statuses: Vec<(UserId, Status, StatusVersion)>,
+    pub(crate) details: Vec<Detail>,
     pub(crate) failures: Vec<(String, Refusal)>,
 }
 
@@ -194,13 +221,10 @@ impl Sessions {
 
     /// Reads statuses. An id that is malformed (7003) or cannot be read is a failure of its own; if all fail,
     /// the call does (6003), and a list that is empty or too long is refused (SPEC C3, C5). A query of others by
-    /// `caller` counts against their window, and is refused beyond it (7008, SPEC C4).
-    pub(crate) async fn get_user_status(
-        &self,
-        app: AppId,
-        ids: &[String],
-        caller: Option<UserId>,
-    ) -> Result<Answers, Error> {
+    /// a caller counts against their window, and is refused beyond it (7008, SPEC C4). A caller is told no details of
+    /// others (SPEC A9).
+    pub(crate) async fn get_user_status(&self, query: Query<'_>) -> Result<Answers, Error> {
+        let Query { app, ids, caller, again, with_details } = query;
         if !(1..=QUERY_IDS).contains(&ids.len()) {
             let message = format!("the list holds {} ids, expected 1 to {QUERY_IDS}", ids.len());
             return Err(Refusal::new(Code::InvalidParameter, message).into());
@@ -218,13 +242,15 @@ impl Sessions {
         if users.is_empty() {
             return answers.unless_all_failed();
         }
-        if let Some(caller) = caller.filter(|caller| ids.iter().any(|id| id != caller.as_str())) {
+        let counted = caller.filter(|_| !again);
+        if let Some(caller) = counted.filter(|caller| ids.iter().any(|id| id != caller.as_str())) {
             self.windows.take(app, caller, WindowKind::Query, limits.window_calls).await?;
         }
-        match self.users.statuses(app, &users).await {
-            Ok(statuses) => {
-                for (user, status) in users.iter().zip(statuses) {
-                    answers.add(user, status);
+        match self.users.states(app, &users).await {
+            Ok(states) => {
+                for (user, state) in users.iter().zip(states) {
+                    let with_detail = with_details && caller.is_none_or(|caller| caller == *user);
+                    answers.add(user, state, with_detail);
                 }
             }
             Err(error) => {
@@ -237,9 +263,15 @@ impl Sessions {
 }
 
 impl Answers {
-    fn add(&mut self, user: &UserId, status: Result<(Status, StatusVersion), Error>) {
-        match status {
-            Ok((status, version)) => self.statuses.push((*user, status, version)),
+    fn add(&mut self, user: &UserId, state: Result<(UserState, StatusVersion), Error>, with_detail: bool) {
+        match state {
+            Ok((state, version)) => {
+                self.statuses.push((*user, state.status(), version));
+                if with_detail {
+                    let (platforms, left_online_at) = (state.online_platforms(), state.left_online_at());
+                    self.details.push(Detail { user: *user, platforms, left_online_at });
+                }
+            }
             Err(error) => {
                 error.log();
                 self.failures.push((user.to_string(), error.refusal()));

@@ -230,8 +230,8 @@ async fn a_record_that_cannot_be_read_fails_its_own_place_only() {
     fixture.store.commit(commit).await.unwrap();
     let applied = log_in(&fixture, 1).await;
     let ids = [user("alice"), user("broken"), user("nobody")];
-    let [alice, broken, nobody] = fixture.users.statuses(app(), &ids).await.unwrap().try_into().unwrap();
-    assert_eq!(alice.unwrap(), (applied.state.status(), applied.status_version));
+    let [alice, broken, nobody] = fixture.users.states(app(), &ids).await.unwrap().try_into().unwrap();
+    assert_eq!(alice.unwrap(), (applied.state, applied.status_version));
     assert_eq!(broken.unwrap_err().refusal().code, Code::Internal);
     assert_eq!(nobody.unwrap(), (UserState::default().status(), StatusVersion(0)));
 }

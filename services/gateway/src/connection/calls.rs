@@ -15,7 +15,9 @@ use rollcall_proto::{
         SubscribeResult, client_frame::Call, reply,
     },
     close::CloseCode,
+    common::v1::OnlineDetail,
     convert,
+    presence::v1::GetUserStatusResponse,
     trace::TraceParent,
 };
 use tracing::Instrument as _;
@@ -297,11 +299,17 @@ async fn get_user_status(
     trace: &TraceParent,
     ids: Vec<String>,
 ) -> CallResult {
-    let (statuses, failures) = gateway.backend.get_user_status(trace, key.0, ids, Some(key.1)).await?;
+    let GetUserStatusResponse { statuses, failures, details } =
+        gateway.backend.get_user_status(trace, key, ids).await?;
     // What was read is also shown to whoever watches, so that no reply is newer than a notification after it.
     let read = statuses.iter().filter_map(|status| convert::status(status).ok()).collect();
     gateway.hub.merge(key.0, read, None);
-    Ok(Some(reply::Result::GetUserStatus(GetUserStatusResult { statuses, failures })))
+    Ok(Some(reply::Result::GetUserStatus(GetUserStatusResult { statuses, failures, own: own(key, details) })))
+}
+
+/// Takes what more is known of the caller; nothing of anybody else is passed on (SPEC A9).
+fn own(key: UserKey, details: Vec<OnlineDetail>) -> Option<OnlineDetail> {
+    details.into_iter().find(|detail| detail.user_id == key.1.as_str())
 }
 
 /// Subscribes a user: stored first, then in the interest, then answered; statuses follow the reply.
