@@ -6,7 +6,7 @@ use std::{
 };
 
 use comfy_table::{Row, Table, presets::NOTHING};
-use rollcall_client::{UserFailure, UserStatus};
+use rollcall_client::{OnlineDetail, UserFailure, UserStatus};
 use serde::Serialize;
 
 use crate::{escape, failure::Failure};
@@ -18,6 +18,28 @@ pub(crate) struct StatusLine<'a> {
     general: &'static str,
     custom: &'a str,
     version: u64,
+    #[serde(flatten)]
+    detail: Option<DetailLine>,
+}
+
+/// What more a user is told of themselves, as JSON.
+#[derive(Debug, Serialize)]
+struct DetailLine {
+    platforms: Vec<&'static str>,
+    /// Seconds since the Unix epoch; left out while ONLINE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_online_at: Option<f64>,
+}
+
+impl<'a> StatusLine<'a> {
+    /// Makes it of a user's own status.
+    pub(crate) fn own(status: &'a UserStatus, detail: Option<&OnlineDetail>) -> Self {
+        let line = |detail: &OnlineDetail| DetailLine {
+            platforms: detail.platforms.iter().map(|platform| platform.name()).collect(),
+            last_online_at: detail.last_online_at.map(|at| at.as_secs_f64()),
+        };
+        Self { detail: detail.map(line), ..Self::from(status) }
+    }
 }
 
 impl<'a> From<&'a UserStatus> for StatusLine<'a> {
@@ -27,6 +49,7 @@ impl<'a> From<&'a UserStatus> for StatusLine<'a> {
             general: status.general.name(),
             custom: &status.custom,
             version: status.version,
+            detail: None,
         }
     }
 }
@@ -64,6 +87,15 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         column.set_padding((0, 2));
     }
     table.trim_fmt() + "\n"
+}
+
+/// Tells in words what more a user is told of themselves; nothing of who never was ONLINE.
+pub(crate) fn detail_note(detail: &OnlineDetail) -> Option<String> {
+    if let Some(at) = detail.last_online_at {
+        return Some(format!("left ONLINE at {} s since 1970", at.as_secs()));
+    }
+    let platforms: Vec<&str> = detail.platforms.iter().map(|platform| platform.name()).collect();
+    (!platforms.is_empty()).then(|| format!("ONLINE on {}", platforms.join(", ")))
 }
 
 /// Lays out statuses as a table.
@@ -128,7 +160,7 @@ fn time_of_day(now: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rollcall_client::{Code, Error, General};
+    use rollcall_client::{Code, Error, General, Platform};
 
     use super::*;
 
@@ -147,6 +179,21 @@ mod tests {
             json_line(&StatusLine::from(&status("통화\n중"))).unwrap(),
             "{\"user_id\":\"alice\",\"general\":\"ONLINE\",\"custom\":\"통화\\n중\",\"version\":7}\n"
         );
+    }
+
+    // SPEC A9
+    #[test]
+    fn the_own_status_tells_the_platforms_or_when_the_user_left() {
+        let here = OnlineDetail { platforms: vec![Platform::Iphone, Platform::Web], last_online_at: None };
+        let line = json_line(&StatusLine::own(&status("lunch"), Some(&here))).unwrap();
+        assert!(line.ends_with(",\"version\":7,\"platforms\":[\"IPHONE\",\"WEB\"]}\n"), "{line}");
+        assert_eq!(detail_note(&here).unwrap(), "ONLINE on IPHONE, WEB");
+
+        let left = OnlineDetail { platforms: vec![], last_online_at: Some(Duration::from_millis(1_500)) };
+        let line = json_line(&StatusLine::own(&status(""), Some(&left))).unwrap();
+        assert!(line.ends_with(",\"platforms\":[],\"last_online_at\":1.5}\n"), "{line}");
+        assert_eq!(detail_note(&left).unwrap(), "left ONLINE at 1 s since 1970");
+        assert_eq!(detail_note(&OnlineDetail { last_online_at: None, ..left }), None);
     }
 
     #[test]

@@ -240,14 +240,19 @@ fn a_status_is_held_over_a_lost_connection_until_a_signal() {
 
 #[test]
 fn a_status_that_is_set_once_or_cleared_logs_out_at_once() {
-    for (args, custom) in
-        [(["status", "set", "x", "--once"].as_slice(), "x"), (&["status", "set", "--clear"], "")]
-    {
+    for (args, custom, clear_after_seconds) in [
+        (["status", "set", "x", "--once"].as_slice(), "x", 0),
+        (&["status", "set", "x", "--once", "--clear-after", "30m"], "x", 1_800),
+        (&["status", "set", "--clear"], "", 0),
+    ] {
         let (server, asked) = start_server();
         let (code, lines, stderr) = Running::start(server, args).end();
         assert_eq!((code, lines.len()), (Some(0), 2), "{stderr}");
         let set = expect(&asked, |call| matches!(call, Request::SetSelfStatus(_)));
-        assert_eq!(set, Request::SetSelfStatus(wire::SetSelfStatus { custom: custom.to_owned() }));
+        assert_eq!(
+            set,
+            Request::SetSelfStatus(wire::SetSelfStatus { custom: custom.to_owned(), clear_after_seconds })
+        );
         expect(&asked, is_logout);
     }
 }

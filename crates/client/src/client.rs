@@ -11,7 +11,7 @@ mod mailbox;
 mod relocate;
 mod session;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rollcall_domain::id::UserId;
@@ -179,8 +179,30 @@ impl Client {
     ///
     /// Errors: 6017 (too long, or a NUL).
     pub async fn set_self_status(&self, custom: Option<&str>) -> Result<UserStatus, Error> {
+        self.set(custom, 0).await
+    }
+
+    /// Does as [`set_self_status`](Self::set_self_status), and lets the custom status clear by itself (SPEC B6): 1 s to 30
+    /// days after the server took the call, rounded up to whole seconds. Listeners hear of it then as of any change. Each
+    /// set replaces the time of the one before, also with an equal text; one without a time takes it back. Without effect
+    /// if the text is empty.
+    ///
+    /// Errors: 6017 (text too long, or a NUL; a time of 0, or beyond 30 days).
+    pub async fn set_self_status_for(
+        &self,
+        custom: Option<&str>,
+        clear_after: Duration,
+    ) -> Result<UserStatus, Error> {
+        if clear_after.is_zero() {
+            return Err(Error::invalid("clear_after is 0s, expected 1s to 30 days".to_owned()));
+        }
+        let seconds = clear_after.as_secs() + u64::from(clear_after.subsec_nanos() > 0);
+        self.set(custom, u32::try_from(seconds).unwrap_or(u32::MAX)).await
+    }
+
+    async fn set(&self, custom: Option<&str>, clear_after_seconds: u32) -> Result<UserStatus, Error> {
         let custom = custom.unwrap_or_default().to_owned();
-        let request = Request::SetSelfStatus(wire::SetSelfStatus { custom });
+        let request = Request::SetSelfStatus(wire::SetSelfStatus { custom, clear_after_seconds });
         match self.call(request).await? {
             Some(Returned::SetSelfStatus(wire::SetSelfStatusResult { status: Some(status) })) => {
                 UserStatus::from_wire(status)
@@ -191,7 +213,7 @@ impl Client {
 
     /// Reads the statuses of 1 to 500 users; duplicates collapse. Raises no callback.
     ///
-    /// A list of just the own id is always served. Any other needs the app's edition PREMIUM and its switch
+    /// A list of just the own id is always served, and tells more: on which platforms the user is. Any other needs the app's edition PREMIUM and its switch
     /// (SPEC C1, C2). Never logged in reads as UNLOGINED; a malformed id is one of the failures.
     ///
     /// Errors: 6017 (empty, or more than 500 ids), 7013 (edition), 72001 (switch), 7008 (20 calls in 5 s), 6003

@@ -46,4 +46,4 @@ pub use rollcall_domain::{
     code::Code,
     id::{DeviceId, Platform, UserId},
 };
-pub use status::{General, LoginInfo, Subscribed, UserFailure, UserStatus, UserStatuses};
+pub use status::{General, LoginInfo, OnlineDetail, Subscribed, UserFailure, UserStatus, UserStatuses};

@@ -1,8 +1,11 @@
 //! What the SDK tells an app: statuses, and the results of calls.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use rollcall_domain::{id::UserId, status::General as Known};
+use rollcall_domain::{
+    id::{Platform, UserId},
+    status::General as Known,
+};
 use rollcall_proto::{
     client::v1 as wire,
     common::v1::{self as common},
@@ -88,6 +91,26 @@ pub struct LoginInfo {
     pub subscriptions: Option<u32>,
 }
 
+/// What more is known of a user than the status (SPEC A9): the user is told it, and nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlineDetail {
+    /// The platforms on which the user has a session, each once; none unless ONLINE.
+    pub platforms: Vec<Platform>,
+    /// When the user left ONLINE last, by the server's clock, since the Unix epoch; none while ONLINE, and for who never
+    /// was.
+    pub last_online_at: Option<Duration>,
+}
+
+impl OnlineDetail {
+    fn from_wire(detail: &common::OnlineDetail) -> Self {
+        // A platform that this version does not know is left out.
+        let platforms = detail.platforms.iter().filter_map(|number| Platform::from_number(*number).ok());
+        let last_online_at =
+            (detail.last_online_at != 0).then(|| Duration::from_micros(detail.last_online_at));
+        Self { platforms: platforms.collect(), last_online_at }
+    }
+}
+
 /// The answer to a query of statuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserStatuses {
@@ -95,6 +118,8 @@ pub struct UserStatuses {
     pub statuses: Vec<UserStatus>,
     /// One entry for each id that could not.
     pub failures: Vec<UserFailure>,
+    /// What more is known of the user who asked, where the list had just the own id.
+    pub own: Option<OnlineDetail>,
 }
 
 impl UserStatuses {
@@ -106,6 +131,7 @@ impl UserStatuses {
         Ok(Self {
             statuses: result.statuses.into_iter().map(UserStatus::from_wire).collect::<Result<_, _>>()?,
             failures: result.failures.into_iter().map(failure).collect(),
+            own: result.own.as_ref().map(OnlineDetail::from_wire),
         })
     }
 }
@@ -146,6 +172,17 @@ mod tests {
         let numbers = read.map(|general| general as u8);
         assert_eq!(numbers, [0, 1, 2, 3, 0, 0]);
         assert_eq!(General::default(), General::Unknown);
+    }
+
+    // SPEC A9
+    #[test]
+    fn a_detail_tells_the_platforms_that_are_known_and_no_time_while_online() {
+        let wire = common::OnlineDetail { platforms: vec![2, 99, 7], ..common::OnlineDetail::default() };
+        let detail = OnlineDetail::from_wire(&wire);
+        assert_eq!((detail.platforms, detail.last_online_at), (vec![Platform::Iphone, Platform::Web], None));
+        let wire = common::OnlineDetail { last_online_at: 1_500_000, ..common::OnlineDetail::default() };
+        let left = OnlineDetail::from_wire(&wire).last_online_at;
+        assert_eq!(left, Some(Duration::from_millis(1_500)));
     }
 
     #[test]

@@ -1,5 +1,12 @@
 //! What is known and said of a user: the general and the custom status, and their versions.
 
+use std::time::Duration;
+
+/// The least and the greatest time after which a custom status may clear by itself (SPEC B6).
+pub const CLEAR_AFTER_MIN: Duration = Duration::from_secs(1);
+/// See [`CLEAR_AFTER_MIN`].
+pub const CLEAR_AFTER_MAX: Duration = Duration::from_hours(30 * 24);
+
 /// The greatest length of a custom status, in bytes (SPEC B1).
 pub const CUSTOM_STATUS_MAX_BYTES: usize = 100;
 

@@ -1,7 +1,8 @@
 //! The state machine of one user: sessions come and go, marks stay, a status follows (SPEC A, B, H).
 //!
 //! One method for each event; `now` is an argument; each returns a [`Decision`], or `None` when the event
-//! changes nothing. The invariant: a custom status exists only while a session exists (SPEC B3).
+//! changes nothing. The invariants: a custom status exists only while a session exists (SPEC B3), and a time at which
+//! it clears only while it does (SPEC B6).
 //! Start reading at [`UserState::on_login`] in `user/session.rs`.
 
 mod aggregate;
@@ -91,6 +92,8 @@ pub struct UserState {
     pub marks: BTreeMap<Platform, Timestamp>,
     /// What the user says they are doing.
     pub custom: CustomStatus,
+    /// When that clears by itself (SPEC B6); `None` where it does not, and where there is none.
+    pub clear_at: Option<Timestamp>,
     /// When the last session ended; `None` while it never did.
     pub last_online_at: Option<Timestamp>,
     /// Ended sessions that their gateway has not reported yet, oldest first, at most [`ENDED_MAX`].
@@ -100,13 +103,17 @@ pub struct UserState {
     pub revoked_until: Option<Timestamp>,
 }
 
-/// What an event does to the timers of a user's sessions.
+/// What an event does to the timers of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// The session expires at this time, unless heartbeats move it on.
     Set(SessionId, Timestamp),
     /// The session has ended.
     Remove(SessionId),
+    /// The custom status clears at this time.
+    SetClear(Timestamp),
+    /// The custom status does not clear by itself any more.
+    RemoveClear,
 }
 
 /// What of a user has changed, for those who hear of it.
@@ -141,7 +148,7 @@ impl UserState {
     fn decide(
         &self,
         mut after: Self,
-        timers: Vec<Timer>,
+        mut timers: Vec<Timer>,
         ended: Vec<(SessionId, EndReason)>,
         now: Timestamp,
     ) -> Decision {
@@ -150,6 +157,12 @@ impl UserState {
             if !self.sessions.is_empty() {
                 after.last_online_at = Some(now);
             }
+        }
+        if after.custom.is_empty() {
+            after.clear_at = None;
+        }
+        if after.clear_at != self.clear_at {
+            timers.push(after.clear_at.map_or(Timer::RemoveClear, Timer::SetClear));
         }
         let change = if after.status() != self.status() {
             Some(Change::Status)

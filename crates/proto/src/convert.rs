@@ -1,11 +1,13 @@
 //! Conversions between wire and domain. What comes from outside is checked here and nowhere else.
 
+use std::time::Duration;
+
 use rollcall_domain::{
     app::{Edition, Limits, Settings},
     code::{Code, Refusal},
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
     policy::LoginPolicy,
-    status::{CustomStatus, General, Status, StatusVersion},
+    status::{CLEAR_AFTER_MAX, CLEAR_AFTER_MIN, CustomStatus, General, Status, StatusVersion},
     time::Timestamp,
     user::EndReason,
 };
@@ -54,6 +56,17 @@ pub fn custom_status(text: &str) -> Result<CustomStatus, Refusal> {
     CustomStatus::new(text).map_err(|error| Refusal::invalid(&error))
 }
 
+/// Reads after how many seconds a custom status clears; 0 is never, and what is beyond the greatest is refused with 6017.
+pub fn clear_after(seconds: u32) -> Result<Option<Duration>, Refusal> {
+    let after = Duration::from_secs(seconds.into());
+    if after > CLEAR_AFTER_MAX {
+        let (least, most) = (CLEAR_AFTER_MIN.as_secs(), CLEAR_AFTER_MAX.as_secs());
+        let message = format!("clear_after_seconds is {seconds}, expected {least} to {most}, or 0 for never");
+        return Err(Refusal::new(Code::InvalidParameter, message));
+    }
+    Ok((after >= CLEAR_AFTER_MIN).then_some(after))
+}
+
 /// Reads a session id; an absent one, or one with a zero in it, is refused with 6017.
 pub fn session_id(session: Option<&common::SessionId>) -> Result<SessionId, Refusal> {
     match session {
@@ -69,8 +82,8 @@ pub fn session_to_wire(session: SessionId) -> common::SessionId {
     common::SessionId { boot: session.boot.0, counter: session.counter }
 }
 
-/// Reads the last moment of a call, µs of the store's clock; 0 is none.
-pub fn not_after(micros: u64) -> Option<Timestamp> {
+/// Reads a moment, µs of the store's clock; 0 is none.
+pub fn moment(micros: u64) -> Option<Timestamp> {
     (micros != 0).then_some(Timestamp(micros))
 }
 
@@ -196,6 +209,20 @@ mod tests {
             [1, 2, 3].map(general),
             [Some(General::Online), Some(General::Offline), Some(General::Unlogined)]
         );
+    }
+
+    // SPEC B6
+    #[test]
+    fn a_custom_status_clears_after_1_second_to_30_days_or_never() {
+        assert_eq!(clear_after(0), Ok(None));
+        for seconds in [1, 2_592_000] {
+            assert_eq!(clear_after(seconds), Ok(Some(Duration::from_secs(seconds.into()))));
+        }
+        for seconds in [2_592_001, u32::MAX] {
+            let refusal = clear_after(seconds).unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidParameter);
+            assert!(refusal.message.contains("1 to 2592000"), "{}", refusal.message);
+        }
     }
 
     #[test]

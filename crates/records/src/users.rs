@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rollcall_domain::{
     code::Refusal,
     id::{AppId, SessionId, UserId},
-    status::{RecordVersion, Status, StatusVersion},
+    status::{RecordVersion, StatusVersion},
     time::Timestamp,
     user::{self, Change, Decision, EndReason, UserState},
 };
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
     Key, Record, Store,
-    port::{Timer, TimerChange, TimerId},
+    port::{Timer, TimerChange, TimerId, TimerKind},
 };
 
 use crate::{
@@ -106,17 +106,18 @@ impl Users {
         decode(self.store.get(&[Key::User(app, *user)]).await?.into_iter().next().flatten())
     }
 
-    /// Reads the statuses of users, in their order. A record that cannot be read fails its own place only.
-    pub async fn statuses(
+    /// Reads users, in their order, each with the version of its status. A record that cannot be read fails its own
+    /// place only.
+    pub async fn states(
         &self,
         app: AppId,
         users: &[UserId],
-    ) -> Result<Vec<Result<(Status, StatusVersion), Error>>, Error> {
+    ) -> Result<Vec<Result<(UserState, StatusVersion), Error>>, Error> {
         let keys: Vec<Key> = users.iter().map(|user| Key::User(app, *user)).collect();
         let records = self.store.get(&keys).await?;
         let read = |record: Option<Record>| {
             let version = record.as_ref().map(|record| record.status).unwrap_or_default();
-            Ok((decode(record)?.status(), version))
+            Ok((decode(record)?, version))
         };
         Ok(records.into_iter().map(read).collect())
     }
@@ -135,10 +136,13 @@ fn decode(record: Option<Record>) -> Result<UserState, Error> {
 }
 
 fn plan(app: AppId, user: &UserId, trace: &TraceParent, guards: &[Timer], decision: &Decision) -> Plan {
-    let id = |session| TimerId { app, user: *user, session };
+    let id = |session| TimerId::of_session(app, *user, session);
+    let clear = TimerId { app, user: *user, kind: TimerKind::Clear };
     let timers = decision.timers.iter().map(|timer| match *timer {
         user::Timer::Set(session, deadline) => TimerChange::Set(Timer { deadline, id: id(session) }),
         user::Timer::Remove(session) => TimerChange::Remove(id(session)),
+        user::Timer::SetClear(deadline) => TimerChange::Set(Timer { deadline, id: clear }),
+        user::Timer::RemoveClear => TimerChange::Remove(clear),
     });
     // A session that we ended is news to its gateway, whatever else has changed.
     let told = decision.change.or((!decision.ended.is_empty()).then_some(Change::Sessions));

@@ -14,6 +14,7 @@ pub mod due;
 pub mod given;
 pub mod guards;
 pub mod keys;
+pub mod kinds;
 pub mod late;
 pub mod leases;
 pub mod model;
@@ -102,6 +103,11 @@ macro_rules! store_contract {
                 the_limit_cuts_the_latest,
                 pages_show_every_timer_once_though_deadlines_tie,
                 pages_go_on_behind_timers_that_went;
+            kinds:
+                timers_of_each_kind_are_in_a_set_of_their_own,
+                a_commit_sets_and_removes_timers_of_each_kind,
+                a_touch_moves_timers_of_each_kind_later_and_creates_none,
+                a_guard_of_each_kind_stops_the_commit_while_its_timer_is_due_later;
             keys:
                 records_come_in_the_order_of_the_keys_with_repetitions,
                 no_keys_give_no_records,
@@ -164,6 +170,7 @@ mod tests {
             include_str!("contract/due.rs"),
             include_str!("contract/guards.rs"),
             include_str!("contract/keys.rs"),
+            include_str!("contract/kinds.rs"),
             include_str!("contract/late.rs"),
             include_str!("contract/leases.rs"),
             include_str!("contract/outbox.rs"),

@@ -24,7 +24,7 @@ use crate::{
     partition::{Partition, Partitions},
     port::{
         Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
-        TimerId, TokenHash, Window,
+        TimerId, TimerSet, TokenHash, Window,
     },
 };
 
@@ -102,12 +102,12 @@ impl Store for MemoryStore {
     async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Result<Vec<Timer>, Error> {
-        Ok(self.lock(partition).map(|state| state.due(boot, until, after, limit)).unwrap_or_default())
+        Ok(self.lock(partition).map(|state| state.due(set, until, after, limit)).unwrap_or_default())
     }
 
     async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, Error> {

@@ -67,15 +67,61 @@ pub struct Record {
     pub value: Bytes,
 }
 
-/// The timer of one session. Its score is the deadline.
+/// Names a timer of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerId {
-    /// The app of the session's user.
+    /// The app of the user.
     pub app: AppId,
-    /// The session's user.
+    /// The user.
     pub user: UserId,
-    /// The session.
-    pub session: SessionId,
+    /// Which of the user's timers.
+    pub kind: TimerKind,
+}
+
+/// What is to happen when a timer is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerKind {
+    /// The session expires.
+    Session(SessionId),
+    /// The custom status clears (SPEC B6).
+    Clear,
+    /// The subscription list goes (SPEC D5).
+    Idle,
+}
+
+/// Timers of a partition that are listed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerSet {
+    /// Those of one boot's sessions.
+    Sessions(BootId),
+    /// Those of custom statuses, of all users.
+    Clear,
+    /// Those of subscription lists, of all users.
+    Idle,
+}
+
+impl TimerId {
+    /// Names the timer of a session.
+    pub const fn of_session(app: AppId, user: UserId, session: SessionId) -> Self {
+        Self { app, user, kind: TimerKind::Session(session) }
+    }
+
+    /// Returns the session whose timer it is, if it is one's.
+    pub const fn session(&self) -> Option<SessionId> {
+        match self.kind {
+            TimerKind::Session(session) => Some(session),
+            TimerKind::Clear | TimerKind::Idle => None,
+        }
+    }
+
+    /// Returns the set that the timer is in.
+    pub const fn set(&self) -> TimerSet {
+        match self.kind {
+            TimerKind::Session(session) => TimerSet::Sessions(session.boot),
+            TimerKind::Clear => TimerSet::Clear,
+            TimerKind::Idle => TimerSet::Idle,
+        }
+    }
 }
 
 /// A timer with its deadline.
@@ -229,13 +275,13 @@ pub trait Store: Send + Sync + 'static {
     /// the order they were given.
     async fn touch(&self, partition: Partition, timers: &[Timer]) -> Result<Vec<TimerId>, Error>;
 
-    /// Lists timers of one boot's sessions that are due at `until` or before, earliest first, those after
+    /// Lists timers of one set that are due at `until` or before, earliest first, those after
     /// `after` only, at most `limit`. Timers of one deadline come in an order of the store's own, which stays
     /// the same; `after` itself may be gone.
     async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,

@@ -15,15 +15,16 @@ use rollcall_domain::{
 };
 use rollcall_proto::{
     again,
-    common::v1::{UserFailure, UserStatus},
+    common::v1::UserStatus,
     convert,
     gateway::v1::{
         RegisterRequest, RegisterResponse, ReportRequest, ReportResponse,
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
-        GetStatusVersionsRequest, GetUserStatusRequest, LoginRequest, LoginResponse, LogoutRequest,
-        RefreshTokenRequest, SetSelfStatusRequest, presence_service_client::PresenceServiceClient,
+        GetStatusVersionsRequest, GetUserStatusRequest, GetUserStatusResponse, LoginRequest, LoginResponse,
+        LogoutRequest, RefreshTokenRequest, SetSelfStatusRequest,
+        presence_service_client::PresenceServiceClient,
     },
     refusal,
     subscription::v1::{
@@ -188,46 +189,59 @@ impl Backend {
         self.presence(trace, not_after, request, call).await.map(drop)
     }
 
-    /// Stores a custom status, as command `op` of a session.
+    /// Stores a custom status, which clears by itself where it is told when, as command `op` of a session.
     pub(crate) async fn set_self_status(
         &self,
         Change { trace, key, not_after }: Change<'_>,
         session: SessionId,
         op: Op,
         custom: String,
+        clear_at: Option<Timestamp>,
     ) -> Result<UserStatus, Refusal> {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
-        let request = SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op: op.0 };
+        let (op, clear_at) = (op.0, clear_at.unwrap_or_default().0);
+        let request = SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op, clear_at };
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.set_self_status(request).await;
         let response = self.presence(trace, not_after, request, call).await?;
         response.status.ok_or_else(|| internal("presence answered without a status"))
     }
 
-    /// Reads statuses for a caller, as they are on the wire; for none, it counts against no window.
+    /// Reads statuses for a caller, as they are on the wire, with the details of a caller who asks of nobody else.
     pub(crate) async fn get_user_status(
         &self,
         trace: &TraceParent,
-        app: AppId,
+        (app, caller): UserKey,
         user_ids: Vec<String>,
-        caller: Option<UserId>,
-    ) -> Result<(Vec<UserStatus>, Vec<UserFailure>), Refusal> {
-        let caller_id = caller.map(|caller| caller.as_str().to_owned()).unwrap_or_default();
-        let request = GetUserStatusRequest { app_id: app.get(), user_ids, caller_id };
-        let call =
-            async |mut presence: PresenceServiceClient<_>, request| presence.get_user_status(request).await;
-        let response = self.presence(trace, NO_LIMIT, request, call).await?;
-        Ok((response.statuses, response.failures))
+    ) -> Result<GetUserStatusResponse, Refusal> {
+        let with_details = user_ids.iter().all(|id| id == caller.as_str());
+        let caller_id = caller.as_str().to_owned();
+        self.query(trace, GetUserStatusRequest { app_id: app.get(), user_ids, caller_id, with_details }).await
     }
 
-    /// Reads statuses of at most [`READ_IDS`](convert::READ_IDS) users for ourselves.
+    async fn query(
+        &self,
+        trace: &TraceParent,
+        request: GetUserStatusRequest,
+    ) -> Result<GetUserStatusResponse, Refusal> {
+        let call =
+            async |mut presence: PresenceServiceClient<_>, request| presence.get_user_status(request).await;
+        self.presence(trace, NO_LIMIT, request, call).await
+    }
+
+    /// Reads statuses of at most [`READ_IDS`](convert::READ_IDS) users for ourselves; that counts against no window.
     pub(crate) async fn read_statuses(
         &self,
         app: AppId,
         users: &[UserId],
     ) -> Result<Vec<(UserId, Status, StatusVersion)>, Refusal> {
-        let (statuses, _) = self.get_user_status(&TraceParent::default(), app, ids(users), None).await?;
+        let request = GetUserStatusRequest {
+            app_id: app.get(),
+            user_ids: ids(users),
+            ..GetUserStatusRequest::default()
+        };
+        let GetUserStatusResponse { statuses, .. } = self.query(&TraceParent::default(), request).await?;
         statuses.iter().map(convert::status).collect()
     }
 

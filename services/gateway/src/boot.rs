@@ -68,9 +68,10 @@ impl Gateway {
     pub(crate) async fn register(&self, shutdown: &CancellationToken) -> bool {
         let mut backoff = Backoff::new(REGISTER_FIRST, REGISTER_MOST);
         loop {
+            let asked = self.clock.monotonic();
             match self.backend.register().await {
                 Ok(RegisterResponse { boot: id, token, store_now, partitions }) => {
-                    self.hear_store(store_now);
+                    self.hear_store(store_now, asked);
                     let partitions = u16::try_from(partitions).ok().and_then(Partitions::new);
                     let mut boot = self.registration.0.write();
                     *boot = Boot { id, token, former: boot.id, partitions };

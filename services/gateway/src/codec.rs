@@ -121,7 +121,7 @@ mod tests {
         let json =
             Message::text(r#"{"id":7,"traceparent":null,"login":null,"setSelfStatus":{"custom":null}}"#);
         let frame = Codec::Json.decode(&json).unwrap().unwrap();
-        assert_eq!(frame.call, Some(Call::SetSelfStatus(SetSelfStatus { custom: String::new() })));
+        assert_eq!(frame.call, Some(Call::SetSelfStatus(SetSelfStatus::default())));
         Codec::Json.decode(&Message::text("null")).unwrap_err();
         Codec::Json.decode(&Message::text(r#"{"subscribe":{"userIds":[null]}}"#)).unwrap_err();
     }

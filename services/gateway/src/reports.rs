@@ -57,7 +57,7 @@ async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutd
             return;
         }
         let Some(reply) = ask(gateway, bus, &report).await else { return };
-        gateway.hear_store(reply.store_now);
+        gateway.hear_store(reply.store_now, now);
         if reply.dead {
             return gateway.be_reborn(shutdown).await;
         }

@@ -16,7 +16,7 @@ use rollcall_bus::memory::MemoryBus;
 use rollcall_domain::{
     app::{Edition, Settings},
     code::Code,
-    id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
+    id::{AppId, BootId, DeviceId, Op, Platform, SessionId, UserId},
     policy::LoginPolicy,
     time::Timestamp,
 };
@@ -25,7 +25,9 @@ use rollcall_records::Error;
 use rollcall_runtime::{Clock, config::Profile, metrics::Registry};
 use rollcall_store::{
     Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
-    port::{self, Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
+    port::{
+        self, Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window,
+    },
 };
 use serde_json::{Value, json};
 
@@ -34,7 +36,7 @@ use crate::{
     admin::Wish,
     leases,
     service::Parts,
-    sessions::{Caller, LoggedIn, Login},
+    sessions::{Caller, LoggedIn, Login, Query, Set},
 };
 
 pub(crate) const EXPIRY: Duration = Duration::from_secs(400);
@@ -108,7 +110,7 @@ impl Fixture {
 
     /// Reads the general status, the custom status and the version of a user.
     pub(crate) async fn status(&self, name: &str) -> (i32, String, u64) {
-        let answers = self.parts.sessions.get_user_status(app(), &[name.to_owned()], None).await.unwrap();
+        let answers = self.parts.sessions.get_user_status(by(&[name.to_owned()], None)).await.unwrap();
         let (_, status, version) = &answers.statuses[0];
         (status.general as i32, status.custom.as_str().to_owned(), version.0)
     }
@@ -123,7 +125,11 @@ impl Fixture {
     /// Reads the timers of a user's partition.
     pub(crate) async fn timers(&self, name: &str) -> Vec<Timer> {
         let partition = self.store.partitions().of(app(), Some(&user(name)));
-        self.store.inner.due(partition, BOOT, Timestamp(u64::MAX), None, 1_000).await.unwrap()
+        self.store
+            .inner
+            .due(partition, TimerSet::Sessions(BOOT), Timestamp(u64::MAX), None, 1_000)
+            .await
+            .unwrap()
     }
 }
 
@@ -145,6 +151,16 @@ pub(crate) fn session(counter: u64) -> SessionId {
 
 pub(crate) fn caller(name: &str, counter: u64) -> Caller {
     Caller { app: app(), user: user(name), session: session(counter) }
+}
+
+/// Makes a query without details.
+pub(crate) fn by(ids: &[String], caller: Option<UserId>) -> Query<'_> {
+    Query { app: app(), ids, caller, again: false, with_details: false }
+}
+
+/// Makes a custom status that does not clear by itself.
+pub(crate) fn text(op: Op, text: &str) -> Set {
+    Set { op, text: text.to_owned(), clear_at: None }
 }
 
 pub(crate) fn seconds(count: u64) -> Timestamp {
@@ -252,13 +268,13 @@ impl Store for Meddled {
     async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Result<Vec<Timer>, port::Error> {
         self.answers()?;
-        let due = self.inner.due(partition, boot, until, after, limit).await?;
+        let due = self.inner.due(partition, set, until, after, limit).await?;
         let is_page = limit > 1 && !due.is_empty();
         let touched = if is_page { self.touched_after_due.lock().take() } else { None };
         if let Some(timer) = touched {

@@ -2,10 +2,11 @@
 //!
 //! It adds and ends sessions, keeps their deadlines moving while their gateways report them heard, ends those
 //! whose deadline has passed, verifies tokens, and keeps the configuration of apps. All it knows is in the
-//! store: any number of instances may serve. Start with [`Service`]; the loops are in `reports` and `sweep`,
+//! store: any number of instances may serve. Start with [`Service`]; the loops are in `reports`, `sweep` and `clears`,
 //! what gateways call in `sessions`.
 
 mod admin;
+mod clears;
 mod config;
 mod error;
 mod grpc;

@@ -38,6 +38,12 @@ pub(crate) struct Metrics {
     pub(crate) sweep_failures: Counter,
     /// How long after their deadline sessions ended.
     pub(crate) lag: Histogram,
+    /// Custom statuses that cleared by themselves.
+    pub(crate) cleared: Counter,
+    /// Failures to clear custom statuses whose time has come.
+    pub(crate) clear_failures: Counter,
+    /// How long after their time custom statuses cleared.
+    pub(crate) clear_lag: Histogram,
 }
 
 /// The place of sessions whose gateway is dead, behind the reasons.
@@ -97,6 +103,19 @@ impl Metrics {
             lag: registry.histogram(
                 "rollcall_presence_sweep_lag_seconds",
                 "Time from a session's deadline to its end by a sweep.",
+                LONG,
+            ),
+            cleared: registry.counter(
+                "rollcall_presence_custom_statuses_cleared",
+                "Custom statuses that cleared by themselves.",
+            ),
+            clear_failures: registry.counter(
+                "rollcall_presence_clear_failures",
+                "Failures to clear custom statuses whose time has come.",
+            ),
+            clear_lag: registry.histogram(
+                "rollcall_presence_clear_lag_seconds",
+                "Time from when a custom status was to clear to when it did.",
                 LONG,
             ),
         }

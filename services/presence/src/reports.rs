@@ -192,12 +192,13 @@ impl Reports {
             // Counted from when the client was heard: a late report never extends a life beyond what was
             // earned, and an impossible age only makes a deadline that moves nothing.
             let deadline = now.minus(Duration::from_millis(heard.age_ms)).plus(self.expiry);
-            let timer = Timer { deadline, id: TimerId { app, user, session } };
+            let timer = Timer { deadline, id: TimerId::of_session(app, user, session) };
             partitions.entry(self.store.partitions().of(app, Some(&user))).or_default().push(timer);
         }
         let mut missing = Vec::new();
         for (partition, timers) in partitions {
-            missing.extend(self.store.touch(partition, &timers).await?.iter().map(reference));
+            let absent = self.store.touch(partition, &timers).await?;
+            missing.extend(absent.iter().filter_map(|id| Some(reference(id.app, &id.user, id.session()?))));
         }
         self.metrics.touched.inc_by(heard.len() as u64);
         self.metrics.missing.inc_by(missing.len() as u64);
@@ -255,7 +256,7 @@ impl Reports {
                 }
                 Err(error) => {
                     warn!(%error, "could not end a session, its gateway reports it again");
-                    unsettled.push(reference(&TimerId { app, user, session }));
+                    unsettled.push(reference(app, &user, session));
                 }
             }
         }
@@ -303,12 +304,8 @@ impl Failure {
     }
 }
 
-fn reference(timer: &TimerId) -> SessionRef {
-    SessionRef {
-        app_id: timer.app.get(),
-        user_id: timer.user.as_str().to_owned(),
-        counter: timer.session.counter,
-    }
+fn reference(app: AppId, user: &UserId, session: SessionId) -> SessionRef {
+    SessionRef { app_id: app.get(), user_id: user.as_str().to_owned(), counter: session.counter }
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {

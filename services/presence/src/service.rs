@@ -24,6 +24,7 @@ use tonic::service::Routes;
 
 use crate::{
     admin::Admin,
+    clears::{ClearLooks, Clears},
     config::Config,
     error::Error,
     grpc::{SERVICE_NAMES, gateway::Gateways},
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) reports: Reports,
     pub(crate) undertaker: Undertaker,
     pub(crate) sweep: Sweep,
+    pub(crate) clears: Clears,
     pub(crate) publishing: Publishing,
     pub(crate) relay: Relay,
 }
@@ -82,7 +84,8 @@ impl Service {
 
     /// Serves until `shutdown`, and then publishes what its last calls committed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Parts { admin, gateways, sessions, reports, undertaker, sweep, publishing, relay } = self.parts;
+        let Parts { admin, gateways, sessions, reports, undertaker, sweep, clears, publishing, relay } =
+            self.parts;
         let stop = shutdown.child_token();
         let mut tasks = Supervisor::new(stop.clone());
         // Cancelled once all who commit have ended: each of them holds a share of the guard.
@@ -99,6 +102,7 @@ impl Service {
         tasks.spawn("reports", holding(share(), endless(reports.run(self.bus, stop.clone()))));
         tasks.spawn("leases", endless(undertaker.run(stop.clone())));
         tasks.spawn("sweep", holding(share(), endless(sweep.run(stop.clone()))));
+        tasks.spawn("clears", holding(share(), endless(clears.run(stop.clone()))));
         tasks.spawn("relay", endless(relay.run(stop)));
         tasks.spawn("publication", endless(publishing.run(committed)));
         drop(guard);
@@ -125,6 +129,7 @@ impl Parts {
         let metrics = Metrics::new(registry);
         Metrics::show(registry, &leases, &counts);
         let expiry = config.expiry;
+        let clear_looks = ClearLooks::new(store.partitions());
         let reports = Reports {
             users: users.clone(),
             apps: apps.clone(),
@@ -143,6 +148,14 @@ impl Parts {
                 windows: Windows::new(store.clone(), config.window),
                 store: store.clone(),
                 expiry,
+                clear_looks: clear_looks.clone(),
+                metrics: metrics.clone(),
+            },
+            clears: Clears {
+                users: users.clone(),
+                store: store.clone(),
+                every: config.sweep_every,
+                looks: clear_looks,
                 metrics: metrics.clone(),
             },
             reports,

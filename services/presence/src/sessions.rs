@@ -1,20 +1,24 @@
 //! What gateways call for their clients: login, logout, set, query.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rollcall_domain::{
     code::{Code, Refusal},
     id::{AppId, DeviceId, Op, Platform, SessionId, UserId},
     status::{RecordVersion, Status, StatusVersion},
     time::Timestamp,
-    user::{EndReason, Session},
+    user::{EndReason, Session, UserState},
 };
 use rollcall_proto::convert;
 use rollcall_records::{App, Apps, Call, Error, Users, Windows};
 use rollcall_store::{Store, port::WindowKind};
 use tracing::{debug, info};
 
-use crate::{metrics::Metrics, tokens::Bearer};
+use crate::{clears::ClearLooks, metrics::Metrics, tokens::Bearer};
 
 /// The greatest number of ids in one query (SPEC C3). An app's own limit is the gateway's to check.
 const QUERY_IDS: usize = 500;
@@ -27,6 +31,7 @@ pub(crate) struct Sessions {
     pub(crate) windows: Windows,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) expiry: Duration,
+    pub(crate) clear_looks: ClearLooks,
     pub(crate) metrics: Metrics,
 }
 
@@ -48,6 +53,17 @@ pub(crate) struct Login {
     pub(crate) resumes: Option<RecordVersion>,
 }
 
+/// A custom status to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Set {
+    /// The number of the command among those of the session.
+    pub(crate) op: Op,
+    /// Not checked yet.
+    pub(crate) text: String,
+    /// When it clears by itself; `None` for never.
+    pub(crate) clear_at: Option<Timestamp>,
+}
+
 /// What a login came to.
 #[derive(Debug, Clone)]
 pub(crate) struct LoggedIn {
@@ -67,10 +83,33 @@ pub(crate) struct KickedUser {
     pub(crate) revoked_until: Timestamp,
 }
 
+/// What more is known of a user than the status (SPEC A9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Detail {
+    pub(crate) user: UserId,
+    pub(crate) platforms: BTreeSet<Platform>,
+    /// When the user left ONLINE last; `None` while ONLINE, and for who never was.
+    pub(crate) left_online_at: Option<Timestamp>,
+}
+
+/// A query of statuses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'a> {
+    pub(crate) app: AppId,
+    pub(crate) ids: &'a [String],
+    /// The user who asks; `None` for the app's backend.
+    pub(crate) caller: Option<UserId>,
+    /// Whether the call was made before and not answered: then it counts against no window.
+    pub(crate) again: bool,
+    /// Whether details are asked for, too.
+    pub(crate) with_details: bool,
+}
+
 /// The answers to a query, in order of first mention.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     pub(crate) statuses: Vec<(UserId, Status, StatusVersion)>,
+    pub(crate) details: Vec<Detail>,
     pub(crate) failures: Vec<(String, Refusal)>,
 }
 
@@ -151,42 +190,41 @@ impl Sessions {
         Ok(())
     }
 
-    /// Sets the custom status of the session's user, as command `op` of the session, and returns the status that is
-    /// stored: that of a later command where this one is a copy, or was overtaken. A session that is not live is
-    /// refused with 6014, and only then a malformed text with 6017 (SPEC K1).
+    /// Sets the custom status of the session's user, and returns the status that is stored: that of a later command
+    /// where this one is a copy, or was overtaken. A session that is not live is refused with 6014, and only then a
+    /// malformed text with 6017 (SPEC K1).
     pub(crate) async fn set_self_status(
         &self,
         caller: &Caller,
-        op: Op,
-        text: &str,
+        set: &Set,
         call: impl Into<Call<'_>>,
     ) -> Result<(Status, StatusVersion), Error> {
         let Caller { app, user, session } = *caller;
-        let custom = convert::custom_status(text);
-        let call = Call { leaves_mark: op != Op::NONE, ..call.into() };
+        let custom = convert::custom_status(&set.text);
+        let call = Call { leaves_mark: set.op != Op::NONE, ..call.into() };
         let applied = self
             .users
             .apply(app, &user, call, |state, now| {
                 let wanted = custom.clone();
                 let text = wanted.clone().unwrap_or_default();
-                let decision = state.on_set_custom(session, op, text, now)?;
+                let decision = state.on_set_custom(session, set.op, text, set.clear_at, now)?;
                 wanted?;
                 Ok(decision)
             })
             .await?;
+        if let Some(at) = applied.state.clear_at {
+            self.clear_looks.note(self.store.partitions().of(app, Some(&user)), at);
+        }
         debug!(%user, changed = ?applied.changed, "set a custom status");
         Ok((applied.state.status(), applied.status_version))
     }
 
     /// Reads statuses. An id that is malformed (7003) or cannot be read is a failure of its own; if all fail,
     /// the call does (6003), and a list that is empty or too long is refused (SPEC C3, C5). A query of others by
-    /// `caller` counts against their window, and is refused beyond it (7008, SPEC C4).
-    pub(crate) async fn get_user_status(
-        &self,
-        app: AppId,
-        ids: &[String],
-        caller: Option<UserId>,
-    ) -> Result<Answers, Error> {
+    /// a caller counts against their window, and is refused beyond it (7008, SPEC C4). A caller is told no details of
+    /// others (SPEC A9).
+    pub(crate) async fn get_user_status(&self, query: Query<'_>) -> Result<Answers, Error> {
+        let Query { app, ids, caller, again, with_details } = query;
         if !(1..=QUERY_IDS).contains(&ids.len()) {
             let message = format!("the list holds {} ids, expected 1 to {QUERY_IDS}", ids.len());
             return Err(Refusal::new(Code::InvalidParameter, message).into());
@@ -204,13 +242,15 @@ impl Sessions {
         if users.is_empty() {
             return answers.unless_all_failed();
         }
-        if let Some(caller) = caller.filter(|caller| ids.iter().any(|id| id != caller.as_str())) {
+        let counted = caller.filter(|_| !again);
+        if let Some(caller) = counted.filter(|caller| ids.iter().any(|id| id != caller.as_str())) {
             self.windows.take(app, caller, WindowKind::Query, limits.window_calls).await?;
         }
-        match self.users.statuses(app, &users).await {
-            Ok(statuses) => {
-                for (user, status) in users.iter().zip(statuses) {
-                    answers.add(user, status);
+        match self.users.states(app, &users).await {
+            Ok(states) => {
+                for (user, state) in users.iter().zip(states) {
+                    let with_detail = with_details && caller.is_none_or(|caller| caller == *user);
+                    answers.add(user, state, with_detail);
                 }
             }
             Err(error) => {
@@ -223,9 +263,15 @@ impl Sessions {
 }
 
 impl Answers {
-    fn add(&mut self, user: &UserId, status: Result<(Status, StatusVersion), Error>) {
-        match status {
-            Ok((status, version)) => self.statuses.push((*user, status, version)),
+    fn add(&mut self, user: &UserId, state: Result<(UserState, StatusVersion), Error>, with_detail: bool) {
+        match state {
+            Ok((state, version)) => {
+                self.statuses.push((*user, state.status(), version));
+                if with_detail {
+                    let (platforms, left_online_at) = (state.online_platforms(), state.left_online_at());
+                    self.details.push(Detail { user: *user, platforms, left_online_at });
+                }
+            }
             Err(error) => {
                 error.log();
                 self.failures.push((user.to_string(), error.refusal()));

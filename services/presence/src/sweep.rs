@@ -22,7 +22,7 @@ use rollcall_proto::trace::TraceParent;
 use rollcall_records::{Error, Users};
 use rollcall_store::{
     Partition, Store,
-    port::{Lease, Standing, Timer, TimerId},
+    port::{Lease, Standing, Timer, TimerId, TimerSet},
 };
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -155,7 +155,11 @@ impl Sweep {
             let last = if lease.is_live() { until } else { Timestamp(u64::MAX) };
             let mut after = None;
             loop {
-                let page = match self.store.due(partition, lease.boot, last, after, PAGE).await {
+                let page = match self
+                    .store
+                    .due(partition, TimerSet::Sessions(lease.boot), last, after, PAGE)
+                    .await
+                {
                     Ok(page) => page,
                     Err(error) => return swept.and(Swept::failure(error.into())),
                 };
@@ -188,7 +192,8 @@ impl Sweep {
 
     /// Finds the timer of a boot in a partition that is due first.
     async fn earliest(&self, partition: Partition, lease: &Lease) -> Result<Option<Timer>, Error> {
-        let due = self.store.due(partition, lease.boot, Timestamp(u64::MAX), None, 1).await?;
+        let due =
+            self.store.due(partition, TimerSet::Sessions(lease.boot), Timestamp(u64::MAX), None, 1).await?;
         Ok(due.into_iter().next())
     }
 
@@ -216,8 +221,9 @@ impl Sweep {
     }
 
     async fn end(&self, ((app, user), due): DueUser, until: Timestamp) -> Swept {
-        let of =
-            |fate: bool| due.iter().filter(move |(_, dead)| *dead == fate).map(|(timer, _)| timer.id.session);
+        let of = |fate: bool| {
+            due.iter().filter(move |(_, dead)| *dead == fate).filter_map(|(timer, _)| timer.id.session())
+        };
         let (expired, orphaned): (Vec<_>, Vec<_>) = (of(false).collect(), of(true).collect());
         let mut known = Vec::new();
         let mut ended_at = until;
@@ -225,7 +231,7 @@ impl Sweep {
         let guards = guards(app, user, &expired, until);
         let trace = TraceParent::default();
         let decide = |state: &UserState, now| {
-            let sessions = due.iter().map(|(timer, _)| timer.id.session);
+            let sessions = due.iter().filter_map(|(timer, _)| timer.id.session());
             known = sessions.filter(|id| state.sessions.contains_key(id)).collect();
             ended_at = now;
             Ok(state.on_sessions_due(&expired, &orphaned, now))
@@ -244,7 +250,7 @@ impl Sweep {
             Ok(None) => return Swept { spared: 1, ..Swept::default() },
             Err(error) => return Swept::failure(error),
         };
-        let due = due.into_iter().map(|(timer, dead)| (timer.id.session, dead));
+        let due = due.into_iter().filter_map(|(timer, dead)| Some((timer.id.session()?, dead)));
         for (session, dead) in due.filter(|(session, _)| !known.contains(session)) {
             let until = if dead { Timestamp(u64::MAX) } else { until };
             match self.remove_stray(app, user, session, until).await {
@@ -267,7 +273,7 @@ impl Sweep {
         session: SessionId,
         until: Timestamp,
     ) -> Result<bool, Error> {
-        if !self.has_timer(TimerId { app, user, session }).await? {
+        if !self.has_timer(TimerId::of_session(app, user, session)).await? {
             return Ok(false);
         }
         let remove = |state: &UserState, _now| {
@@ -324,7 +330,7 @@ fn lag(due: &[(Timer, bool)], ended: Timestamp) -> Duration {
 
 /// Timers that must not be due later than what was swept.
 fn guards(app: AppId, user: UserId, sessions: &[SessionId], until: Timestamp) -> Vec<Timer> {
-    let guard = |session: &SessionId| Timer { deadline: until, id: TimerId { app, user, session: *session } };
+    let guard = |session: &SessionId| Timer { deadline: until, id: TimerId::of_session(app, user, *session) };
     sessions.iter().map(guard).collect()
 }
 

@@ -47,7 +47,7 @@ impl SubscriptionService for ListCalls {
         let SubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = owner(app_id, &user_id)?;
-            let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
+            let call = Call { again, ..Call::until(&trace, convert::moment(not_after)) };
             self.subscriptions.subscribe(app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Subscribe, call.await)?;
@@ -68,7 +68,7 @@ impl SubscriptionService for ListCalls {
         let UnsubscribeRequest { app_id, user_id, target_ids, not_after } = request.into_inner();
         let call = async {
             let (app, user) = owner(app_id, &user_id)?;
-            let call = Call { again, ..Call::until(&trace, convert::not_after(not_after)) };
+            let call = Call { again, ..Call::until(&trace, convert::moment(not_after)) };
             self.subscriptions.unsubscribe(app, &user, &target_ids, call).await
         };
         let revised = self.counted(Method::Unsubscribe, call.await)?;

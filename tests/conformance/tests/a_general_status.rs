@@ -24,7 +24,7 @@ async fn general_statuses_go_over_the_wire_by_the_numbers_of_the_source() {
     settles(&mut reader, "offline", General::Offline).await;
     let user_ids = ["online", "offline", "logged out", "never"].map(str::to_owned).to_vec();
 
-    let request = GetUserStatusRequest { app_id: app.id, user_ids, caller_id: String::new() };
+    let request = GetUserStatusRequest { app_id: app.id, user_ids, ..Default::default() };
     let response = rollcall.presence().get_user_status(request).await.unwrap().into_inner();
 
     let numbers: Vec<i32> = response.statuses.iter().map(|status| status.general).collect();

@@ -1,6 +1,8 @@
 //! The chapters of SPEC as one test binary.
 
 mod a_general_status;
+mod a_online_detail;
+mod b_clear_after;
 mod b_custom_status;
 mod bad_input;
 mod c_query;

@@ -164,9 +164,9 @@ async fn services_refuse_over_grpc_with_the_same_codes() {
     let user = || "alice".to_owned();
 
     let (app_id, user_id) = (app.id, user());
-    let query = GetUserStatusRequest { app_id, user_ids: ids("u", 501), caller_id: user() };
+    let query = GetUserStatusRequest { app_id, user_ids: ids("u", 501), ..Default::default() };
     assert_eq!(number(presence.get_user_status(query).await.unwrap_err()), 6017);
-    let query = GetUserStatusRequest { app_id, user_ids: vec!["\n".to_owned()], caller_id: user() };
+    let query = GetUserStatusRequest { app_id, user_ids: vec!["\n".to_owned()], ..Default::default() };
     assert_eq!(number(presence.get_user_status(query).await.unwrap_err()), 6003);
     for (target_ids, code) in
         [(ids("u", 101), 6017), (vec![], 6017), (vec![user()], 6017), (vec!["\n".to_owned()], 7003)]

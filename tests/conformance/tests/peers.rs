@@ -42,7 +42,7 @@ async fn refuses(channel: Channel, service: &str) -> bool {
         "gateway" => GatewayServiceClient::new(channel).register(RegisterRequest {}).await.map(drop),
         "presence" => {
             let (app_id, user_id) = user();
-            let request = GetUserStatusRequest { app_id, user_ids: vec![user_id], caller_id: String::new() };
+            let request = GetUserStatusRequest { app_id, user_ids: vec![user_id], ..Default::default() };
             PresenceServiceClient::new(channel).get_user_status(request).await.map(drop)
         }
         "user" => {

@@ -1,5 +1,7 @@
 //! The services behind the gateways, killed and restarted while users change their statuses.
 
+use std::time::{Duration, Instant};
+
 use rollcall_faults::{Ring, cluster, watched};
 use rollcall_harness::General;
 
@@ -85,4 +87,26 @@ async fn nobody_notices_that_services_are_restarted_one_after_the_other() {
         }
     }
     ring.assert_nobody_left();
+}
+
+// FAULT 6, SPEC B6
+#[tokio::test]
+async fn a_custom_status_clears_at_its_time_although_presence_was_gone_meanwhile() {
+    let mut rollcall = cluster().await;
+    let app = rollcall.app().await;
+    let (mut bob, mut watcher) = watched(&rollcall, &app, "bob").await;
+    let begun = Instant::now();
+    bob.set_for("at lunch", 3).await.ok();
+    watcher.expect("bob", |status| status.custom == "at lunch").await;
+
+    for number in 0..2 {
+        rollcall.process("presence", number).kill();
+    }
+    for number in 0..2 {
+        rollcall.start_again("presence", number).await;
+    }
+
+    let cleared = watcher.expect_next("bob").await;
+    assert_eq!((cleared.general, cleared.custom.as_str()), (General::Online, ""));
+    assert!(begun.elapsed() >= Duration::from_secs(3), "after {:?}", begun.elapsed());
 }

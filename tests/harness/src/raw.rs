@@ -166,6 +166,11 @@ impl Raw {
         self.call(json!({ "setSelfStatus": { "custom": custom } })).await
     }
 
+    /// Sets the custom status, to clear by itself after so many seconds.
+    pub async fn set_for(&mut self, custom: &str, seconds: u32) -> Reply {
+        self.call(json!({ "setSelfStatus": { "custom": custom, "clearAfterSeconds": seconds } })).await
+    }
+
     /// Queries statuses.
     pub async fn query(&mut self, users: &[&str]) -> Reply {
         self.call(json!({ "getUserStatus": { "userIds": users } })).await

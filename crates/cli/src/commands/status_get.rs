@@ -12,8 +12,9 @@ Examples:
   rollcallctl status get alice bob
   rollcallctl status get alice --output json | jq -r .general
 
-The app must be premium and its status switch on, unless the only id is the user's own. Ids that cannot be read \
-are reported and make the exit code 1; with `--output json` each is a line with `user_id`, `code` and `description`.";
+The app must be premium and its status switch on, unless the only id is the user's own: then it is told, too, on which \
+platforms the user is. Ids that cannot be read are reported and make the exit code 1; with `--output json` each is a line \
+with `user_id`, `code` and `description`.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -33,13 +34,18 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         match args.client.output {
             Output::Table => {
                 output::write(&output::status_table(&read.statuses))?;
+                if let Some(text) = read.own.as_ref().and_then(output::detail_note) {
+                    note(&text);
+                }
                 for failure in &read.failures {
                     note(&format!("{}: {}", failure.user_id, failure.error));
                 }
             }
             Output::Json => {
-                let statuses =
-                    read.statuses.iter().map(|status| output::json_line(&StatusLine::from(status)));
+                let statuses = read
+                    .statuses
+                    .iter()
+                    .map(|status| output::json_line(&StatusLine::own(status, read.own.as_ref())));
                 let failures =
                     read.failures.iter().map(|failure| output::json_line(&FailureLine::from(failure)));
                 output::write(&statuses.chain(failures).collect::<Result<String, _>>()?)?;

@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn set(custom: &str) -> Request {
-        Request::SetSelfStatus(wire::SetSelfStatus { custom: custom.to_owned() })
+        Request::SetSelfStatus(wire::SetSelfStatus { custom: custom.to_owned(), clear_after_seconds: 0 })
     }
 
     #[test]

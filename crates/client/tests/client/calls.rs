@@ -44,7 +44,8 @@ async fn setting_an_equal_text_is_heard_again_and_a_push_of_the_same_version_is_
     for _ in 0..2 {
         let serve = async {
             let (id, call) = peer.call().await;
-            assert_eq!(call, Request::SetSelfStatus(wire::SetSelfStatus { custom: "lunch".to_owned() }));
+            let (custom, clear_after_seconds) = ("lunch".to_owned(), 0);
+            assert_eq!(call, Request::SetSelfStatus(wire::SetSelfStatus { custom, clear_after_seconds }));
             peer.ok(id, set_result(status("alice", "lunch", 2))).await;
             peer.push(vec![status("alice", "lunch", 2)]).await;
         };

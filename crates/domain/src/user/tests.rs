@@ -1,10 +1,9 @@
 //! Tests of the user's state machine, as stories and against a reference model.
 
+mod clear;
 mod kick;
 
 use std::time::Duration;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
 };
 
 mod logins;
+mod model;
 
 const EXPIRY: Duration = Duration::from_secs(400);
 
@@ -123,7 +123,7 @@ fn a_late_close_of_an_older_session_changes_no_status() {
 fn leaving_online_clears_the_custom_status_in_the_same_change() {
     let online = login(&UserState::default(), 1, Platform::Web, "d");
     let text = CustomStatus::new("busy").unwrap();
-    let busy = online.on_set_custom(session(1), Op::NONE, text, at(2)).unwrap().unwrap().state;
+    let busy = online.on_set_custom(session(1), Op::NONE, text, None, at(2)).unwrap().unwrap().state;
     for decision in [
         busy.on_logout(session(1), at(3)),
         busy.on_connection_lost(session(1), EndReason::Closed, at(3)),
@@ -141,16 +141,16 @@ fn leaving_online_clears_the_custom_status_in_the_same_change() {
 fn an_equal_text_is_no_change_and_a_foreign_session_is_refused() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let text = CustomStatus::new("busy").unwrap();
-    let busy = state.on_set_custom(session(1), Op::NONE, text.clone(), at(2)).unwrap().unwrap();
+    let busy = state.on_set_custom(session(1), Op::NONE, text.clone(), None, at(2)).unwrap().unwrap();
     assert_eq!(busy.change, Some(Change::Status));
-    assert_eq!(busy.state.on_set_custom(session(1), Op::NONE, text.clone(), at(3)), Ok(None));
-    assert!(busy.state.on_set_custom(session(9), Op::NONE, text, at(3)).is_err());
+    assert_eq!(busy.state.on_set_custom(session(1), Op::NONE, text.clone(), None, at(3)), Ok(None));
+    assert!(busy.state.on_set_custom(session(9), Op::NONE, text, None, at(3)).is_err());
 }
 
 /// Sets a text as command `op` of a session, and gives the state after it.
 fn set(state: &UserState, session: SessionId, op: u64, text: &str) -> UserState {
     let text = CustomStatus::new(text).unwrap();
-    let decision = state.on_set_custom(session, Op(op), text, at(op)).unwrap();
+    let decision = state.on_set_custom(session, Op(op), text, None, at(op)).unwrap();
     decision.map_or_else(|| state.clone(), |decision| decision.state)
 }
 
@@ -172,7 +172,7 @@ fn a_copy_of_a_set_changes_nothing_whoever_has_set_since() {
 #[test]
 fn a_set_of_an_equal_text_is_told_to_nobody_and_overtakes_the_older_ones_all_the_same() {
     let state = set(&login(&UserState::default(), 1, Platform::Web, "d"), session(1), 1, "busy");
-    let equal = state.on_set_custom(session(1), Op(3), state.custom.clone(), at(9)).unwrap().unwrap();
+    let equal = state.on_set_custom(session(1), Op(3), state.custom.clone(), None, at(9)).unwrap().unwrap();
     assert_eq!((equal.change, &equal.timers, &equal.ended), (None, &Vec::new(), &Vec::new()));
     assert_eq!(equal.state.status(), state.status());
     assert_eq!(set(&equal.state, session(1), 2, "late"), equal.state);
@@ -283,7 +283,7 @@ fn the_sets_of_an_asserted_session_are_counted_anew_and_go_on() {
     assert_eq!(decision.state.custom.as_str(), "before");
     let after = set(&decision.state, reborn(1), 6, "after");
     assert_eq!((after.custom.as_str(), after.sessions[&reborn(1)].last_op), ("after", Op(6)));
-    let copy = after.on_set_custom(session(1), Op(5), CustomStatus::default(), at(40));
+    let copy = after.on_set_custom(session(1), Op(5), CustomStatus::default(), None, at(40));
     assert_eq!(copy.unwrap_err().code, crate::code::Code::NotLoggedIn);
 }
 
@@ -329,117 +329,4 @@ fn no_more_than_32_ended_sessions_are_remembered_and_the_oldest_go() {
     }
     assert_eq!(state.ended.len(), ENDED_MAX);
     assert_eq!(state.ended[0].0, session(8));
-}
-
-#[derive(Debug, Clone)]
-enum Event {
-    Login(u64, Platform, u8),
-    Logout(u64),
-    Lost(u64),
-    Expired(Vec<u64>),
-    Set(u64, u64, String),
-    Kick,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let counter = 1u64..10;
-    let platform = prop::sample::select(&Platform::ALL[..3]);
-    prop_oneof![
-        3 => (counter.clone(), platform, 0u8..3).prop_map(|(n, p, d)| Event::Login(n, p, d)),
-        1 => counter.clone().prop_map(Event::Logout),
-        1 => counter.clone().prop_map(Event::Lost),
-        1 => prop::collection::vec(counter.clone(), 0..4).prop_map(Event::Expired),
-        1 => Just(Event::Kick),
-        2 => (counter, 0u64..4, "[a-c]{0,1}").prop_map(|(n, op, text)| Event::Set(n, op, text)),
-    ]
-}
-
-/// The reference model: for each platform the log of what happened, read back from the end.
-#[derive(Default)]
-struct Model {
-    live: Vec<(u64, Platform, u8)>,
-    marked: std::collections::BTreeSet<Platform>,
-    custom: String,
-    used: Vec<u64>,
-    /// The last command of each session.
-    ops: BTreeMap<u64, u64>,
-}
-
-impl Model {
-    fn drop_session(&mut self, counter: u64, mark: bool) {
-        let Some(i) = self.live.iter().position(|s| s.0 == counter) else { return };
-        let (_, platform, _) = self.live.remove(i);
-        if !mark {
-            self.marked.remove(&platform);
-        } else if !self.live.iter().any(|s| s.1 == platform) {
-            self.marked.insert(platform);
-        }
-        if self.live.is_empty() {
-            self.custom.clear();
-        }
-    }
-
-    fn general(&self) -> General {
-        match (self.live.is_empty(), self.marked.is_empty()) {
-            (false, _) => General::Online,
-            (true, false) => General::Offline,
-            (true, true) => General::Unlogined,
-        }
-    }
-}
-
-proptest! {
-    // SPEC A5
-    #[test]
-    fn any_order_of_events_agrees_with_the_model(events in prop::collection::vec(event(), 1..60)) {
-        let mut state = UserState::default();
-        let mut model = Model::default();
-        for (step, event) in events.into_iter().enumerate() {
-            let now = at(step as u64);
-            let decision = match event {
-                Event::Login(n, platform, d) => {
-                    // A session id is never used again once it has ended.
-                    let live = model.live.iter().any(|s| s.0 == n);
-                    if model.used.contains(&n) && !live { continue }
-                    if !live {
-                        model.live.retain(|s| (s.1, s.2) != (platform, d));
-                        model.live.push((n, platform, d));
-                        model.marked.remove(&platform);
-                        model.used.push(n);
-                    }
-                    try_login(&state, n, platform, &format!("d{d}"), step as u64)
-                }
-                Event::Logout(n) => { model.drop_session(n, false); state.on_logout(session(n), now) }
-                Event::Lost(n) => {
-                    model.drop_session(n, true);
-                    state.on_connection_lost(session(n), EndReason::Closed, now)
-                }
-                Event::Kick => {
-                    model = Model { used: model.used, ops: model.ops, ..Model::default() };
-                    Some(state.on_kick(now))
-                }
-                Event::Expired(ns) => {
-                    for n in &ns { model.drop_session(*n, true) }
-                    state.on_sessions_due(&ns.into_iter().map(session).collect::<Vec<_>>(), &[], now)
-                }
-                Event::Set(n, op, text) => {
-                    let last = model.ops.entry(n).or_default();
-                    if model.live.iter().any(|s| s.0 == n) && (op == 0 || op > *last) {
-                        model.custom.clone_from(&text);
-                        *last = op.max(*last);
-                    }
-                    let text = CustomStatus::new(&text).unwrap();
-                    state.on_set_custom(session(n), Op(op), text, now).unwrap_or_default()
-                }
-            };
-            if let Some(decision) = decision {
-                let status_changed = decision.state.status() != state.status();
-                prop_assert_eq!(decision.change == Some(Change::Status), status_changed);
-                state = decision.state;
-            }
-            prop_assert_eq!(state.general(), model.general());
-            prop_assert_eq!(state.custom.as_str(), model.custom.as_str());
-            prop_assert_eq!(state.sessions.len(), model.live.len());
-        }
-    }
 }

@@ -52,10 +52,11 @@ fn states() -> impl Strategy<Value = UserState> {
         option::of(any::<u64>().prop_map(Timestamp)),
         collection::vec((session_ids(), reasons()), 0..=32),
         option::of(any::<u64>().prop_map(Timestamp)),
+        option::of(any::<u64>().prop_map(Timestamp)),
     )
-        .prop_map(|(sessions, marks, custom, last_online_at, ended, revoked_until)| {
+        .prop_map(|(sessions, marks, custom, last_online_at, ended, revoked_until, clear_at)| {
             let custom = CustomStatus::new(&custom).unwrap();
-            UserState { sessions, marks, custom, last_online_at, ended, revoked_until }
+            UserState { sessions, marks, custom, clear_at, last_online_at, ended, revoked_until }
         })
 }
 

@@ -25,6 +25,8 @@ struct StoredUser {
     ended: Vec<StoredEnd>,
     #[prost(uint64, optional, tag = "6")]
     revoked_until: Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    clear_at: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -90,6 +92,7 @@ pub(crate) fn encode(state: &UserState) -> Bytes {
         last_online_at: state.last_online_at.map(|at| at.0),
         ended: ended.collect(),
         revoked_until: state.revoked_until.map(|at| at.0),
+        clear_at: state.clear_at.map(|at| at.0),
     };
     stored.encode_to_vec().into()
 }
@@ -101,6 +104,7 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
         custom: CustomStatus::new(&stored.custom).map_err(|error| Error::field("custom status", &error))?,
         last_online_at: stored.last_online_at.map(Timestamp),
         revoked_until: stored.revoked_until.map(Timestamp),
+        clear_at: stored.clear_at.map(Timestamp),
         ..UserState::default()
     };
     for session in stored.sessions {

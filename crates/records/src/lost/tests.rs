@@ -19,7 +19,7 @@ use rollcall_domain::{
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
     Commit, MemoryStore, Outcome, Partition, Partitions,
-    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
+    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window},
 };
 
 use super::*;
@@ -92,7 +92,7 @@ async fn a_lost_commit_that_another_has_overtaken_is_decided_anew_if_it_leaves_a
         let trace = TraceParent::default();
         let call = Call { not_after: Some(LAST), leaves_mark: true, ..Call::from(&trace) };
         let busy = CustomStatus::new("busy").unwrap();
-        let set = |state: &UserState, now| state.on_set_custom(session(1), Op(1), busy.clone(), now);
+        let set = |state: &UserState, now| state.on_set_custom(session(1), Op(1), busy.clone(), None, now);
 
         let applied = users.apply(app(), &user("alice"), call, set).await.unwrap();
 
@@ -299,12 +299,12 @@ impl Store for Losing {
     async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
-        self.inner.due(partition, boot, until, after, limit).await
+        self.inner.due(partition, set, until, after, limit).await
     }
 
     async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, StoreError> {

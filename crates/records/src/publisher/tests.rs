@@ -68,7 +68,7 @@ async fn what_the_bus_refuses_stays_in_the_outbox_and_the_commit_stands() {
     log_in(&fixture, "alice", 1).await;
     finish(fixture.publishing).await;
     assert_eq!(unpublished(&*fixture.store).await, 1);
-    let status = fixture.users.statuses(app(), &[user("alice")]).await.unwrap().remove(0).unwrap();
+    let status = fixture.users.states(app(), &[user("alice")]).await.unwrap().remove(0).unwrap();
     assert!(status.1.0 > 0);
 }
 

@@ -15,7 +15,10 @@ use rollcall_proto::{
     common::v1::GeneralStatus,
     event::v1::{Change as Entry, ChangeKind},
 };
-use rollcall_store::{Commit, Outcome, port::Write};
+use rollcall_store::{
+    Commit, Outcome,
+    port::{TimerSet, Write},
+};
 
 use super::*;
 use crate::fixture::{EXPIRY, Fixture, app, login, session, user};
@@ -42,7 +45,7 @@ async fn outbox(fixture: &Fixture) -> Vec<Entry> {
 
 async fn due(fixture: &Fixture) -> Vec<Timer> {
     let partition = fixture.store.partitions().of(app(), Some(&user("alice")));
-    fixture.store.due(partition, BootId(1), Timestamp(u64::MAX), None, 100).await.unwrap()
+    fixture.store.due(partition, TimerSet::Sessions(BootId(1)), Timestamp(u64::MAX), None, 100).await.unwrap()
 }
 
 #[tokio::test]
@@ -54,7 +57,7 @@ async fn a_decision_is_committed_with_its_timer_and_an_entry_of_head_and_body() 
         due(&fixture).await,
         [Timer {
             deadline: Timestamp(1_000_000_000).plus(EXPIRY),
-            id: TimerId { app: app(), user: user("alice"), session: session(1) },
+            id: TimerId::of_session(app(), user("alice"), session(1)),
         }]
     );
     let [entry] = outbox(&fixture).await.try_into().unwrap();
@@ -204,7 +207,7 @@ async fn a_record_that_others_change_without_end_is_given_up() {
 async fn a_refusal_changes_nothing() {
     let fixture = Fixture::new();
     let busy = CustomStatus::new("busy").unwrap();
-    let set = |state: &UserState, now| state.on_set_custom(session(1), Op::NONE, busy.clone(), now);
+    let set = |state: &UserState, now| state.on_set_custom(session(1), Op::NONE, busy.clone(), None, now);
     let trace = TraceParent::default();
     let error = fixture.users.apply(app(), &user("alice"), &trace, set).await.unwrap_err();
     assert_eq!(error.refusal().code, Code::NotLoggedIn);
@@ -227,8 +230,8 @@ async fn a_record_that_cannot_be_read_fails_its_own_place_only() {
     fixture.store.commit(commit).await.unwrap();
     let applied = log_in(&fixture, 1).await;
     let ids = [user("alice"), user("broken"), user("nobody")];
-    let [alice, broken, nobody] = fixture.users.statuses(app(), &ids).await.unwrap().try_into().unwrap();
-    assert_eq!(alice.unwrap(), (applied.state.status(), applied.status_version));
+    let [alice, broken, nobody] = fixture.users.states(app(), &ids).await.unwrap().try_into().unwrap();
+    assert_eq!(alice.unwrap(), (applied.state, applied.status_version));
     assert_eq!(broken.unwrap_err().refusal().code, Code::Internal);
     assert_eq!(nobody.unwrap(), (UserState::default().status(), StatusVersion(0)));
 }

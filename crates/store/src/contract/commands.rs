@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{
     partition::Partition,
-    port::{Commit, Key, Timer, TimerChange, TimerId, Write},
+    port::{Commit, Key, Timer, TimerChange, TimerId, TimerKind, TimerSet, Write},
 };
 
 /// How many users commands speak of, from 0; the last one is in another partition than the others.
 pub const USERS: usize = 4;
 
-/// How many sessions each user has, from 0; they are of two boots.
-pub const SESSIONS: u64 = 4;
+/// How many timers each user has, from 0: those of four sessions, which are of two boots, and one of each other kind.
+pub const TIMERS: u64 = 6;
 
 /// One call to a store. Deadlines are offsets for [`given::at`].
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub enum Command {
     Touch {
         /// Whose timers.
         user: usize,
-        /// Sessions and deadlines.
+        /// Timers and deadlines.
         timers: Vec<(u64, u64)>,
     },
     /// Entries of a user's partition are published, known or not.
@@ -61,9 +61,9 @@ pub struct Change {
     pub in_time: Option<bool>,
     /// Whether there is an outbox entry.
     pub told: bool,
-    /// Sessions and their deadlines; `None` removes the timer.
+    /// Timers and their deadlines; `None` removes the timer.
     pub timers: Vec<(u64, Option<u64>)>,
-    /// Sessions and the latest deadlines that pass.
+    /// Timers and the latest deadlines that pass.
     pub guards: Vec<(u64, u64)>,
 }
 
@@ -99,10 +99,10 @@ impl Cast {
 
     /// Makes the commit of the n-th command, where the user's record has the version `held`.
     pub(super) fn commit(&self, change: &Change, held: Option<RecordVersion>, n: usize) -> Commit {
-        let timer = |session, offset| self.timer(change.user, session, offset);
-        let timers = change.timers.iter().map(|(session, offset)| match offset {
-            Some(offset) => TimerChange::Set(timer(*session, *offset)),
-            None => TimerChange::Remove(timer(*session, 0).id),
+        let timer = |number, offset| self.timer(change.user, number, offset);
+        let timers = change.timers.iter().map(|(number, offset)| match offset {
+            Some(offset) => TimerChange::Set(timer(*number, *offset)),
+            None => TimerChange::Remove(timer(*number, 0).id),
         });
         Commit {
             key: key(self.users[change.user]),
@@ -115,25 +115,34 @@ impl Cast {
             new_status: change.new_status,
             not_after: change.in_time.map(|in_time| if in_time { given::FAR } else { Timestamp(0) }),
             timers: timers.collect(),
-            guards: change.guards.iter().map(|(session, offset)| timer(*session, *offset)).collect(),
+            guards: change.guards.iter().map(|(number, offset)| timer(*number, *offset)).collect(),
             entry: change.told.then(|| Bytes::from(format!("entry {n}"))),
         }
     }
 
     /// Makes the timers of a touch.
     pub(super) fn timers(&self, user: usize, timers: &[(u64, u64)]) -> Vec<Timer> {
-        timers.iter().map(|(session, offset)| self.timer(user, *session, *offset)).collect()
+        timers.iter().map(|(number, offset)| self.timer(user, *number, *offset)).collect()
     }
 
-    fn timer(&self, user: usize, session: u64, offset: u64) -> Timer {
-        let session = SessionId { boot: BOOTS[usize::from(session % 2 == 1)], counter: 1 + session / 2 };
-        let id = TimerId { app: app(1), user: self.users[user], session };
-        Timer { deadline: given::at(offset), id }
+    fn timer(&self, user: usize, number: u64, offset: u64) -> Timer {
+        let session = |boot| TimerKind::Session(SessionId { boot, counter: 1 + number / 2 });
+        let kind = match number {
+            0 | 2 => session(BOOTS[0]),
+            1 | 3 => session(BOOTS[1]),
+            4 => TimerKind::Clear,
+            _ => TimerKind::Idle,
+        };
+        Timer { deadline: given::at(offset), id: TimerId { app: app(1), user: self.users[user], kind } }
     }
 }
 
 /// The boots of all sessions.
-pub(super) const BOOTS: [BootId; 2] = [BootId(100), BootId(101)];
+const BOOTS: [BootId; 2] = [BootId(100), BootId(101)];
+
+/// The sets of all timers.
+pub(super) const SETS: [TimerSet; 4] =
+    [TimerSet::Sessions(BOOTS[0]), TimerSet::Sessions(BOOTS[1]), TimerSet::Clear, TimerSet::Idle];
 
 /// Names the record of a user.
 pub(super) fn key(user: UserId) -> Key {
@@ -146,7 +155,7 @@ pub(crate) mod strategy {
 
     use proptest::{collection::vec, option, prelude::*};
 
-    use super::{Change, Command, Expected, SESSIONS, USERS};
+    use super::{Change, Command, Expected, TIMERS, USERS};
     use crate::contract::steps::{self, Step};
 
     /// Deadlines lie close together, so that ties and equal guards are common.
@@ -158,7 +167,7 @@ pub(crate) mod strategy {
     }
 
     fn command() -> impl Strategy<Value = Command> {
-        let touched = vec((0..SESSIONS, 0..OFFSETS), 0..4);
+        let touched = vec((0..TIMERS, 0..OFFSETS), 0..4);
         let touch = (0..USERS, touched).prop_map(|(user, timers)| Command::Touch { user, timers });
         let publish = (0..USERS, vec(0..12_u64, 0..4))
             .prop_map(|(user, sequences)| Command::Publish { user, sequences });
@@ -182,8 +191,8 @@ pub(crate) mod strategy {
     fn change() -> impl Strategy<Value = Change> {
         let expected =
             prop_oneof![6 => Just(Expected::Held), 1 => Just(Expected::Other), 1 => Just(Expected::Absent)];
-        let timers = vec((0..SESSIONS, option::of(0..OFFSETS)), 0..4);
-        let guards = vec((0..SESSIONS, 0..OFFSETS), 0..2);
+        let timers = vec((0..TIMERS, option::of(0..OFFSETS)), 0..4);
+        let guards = vec((0..TIMERS, 0..OFFSETS), 0..2);
         let in_time = prop_oneof![4 => Just(None), 2 => Just(Some(true)), 1 => Just(Some(false))];
         let flags = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
         (0..USERS, expected, flags, in_time, timers, guards).prop_map(

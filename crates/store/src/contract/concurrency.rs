@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Tested,
-    given::{self, BOOT, arm, key, put, tell, timer},
+    given::{self, SESSIONS, arm, key, put, tell, timer},
 };
 use crate::port::{Commit, Committed, Key, Outcome, TimerChange};
 
@@ -88,7 +88,7 @@ pub async fn a_removed_timer_stays_removed_under_touches(store: Tested) {
         version = Some(store.committed(removal).await.record);
         touches.join_all().await;
 
-        assert_eq!(store.timers(partition, BOOT).await, []);
+        assert_eq!(store.timers(partition, SESSIONS).await, []);
     }
 }
 
@@ -116,7 +116,7 @@ pub async fn a_touch_and_an_end_that_is_guarded_against_it_never_both_win(store:
             (missing, outcome)
         };
 
-        let left = store.timers(partition, BOOT).await;
+        let left = store.timers(partition, SESSIONS).await;
         if let Outcome::Committed(committed) = outcome {
             assert_eq!((missing, left), (vec![timer(user, round, 0).id], vec![]), "it was over");
             version = Some(committed.record);

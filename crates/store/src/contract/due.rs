@@ -6,9 +6,9 @@ use rollcall_domain::id::{BootId, SessionId, UserId};
 
 use super::{
     Tested,
-    given::{self, BOOT, FAR, at, offset, put, timer},
+    given::{self, BOOT, FAR, SESSIONS, at, offset, put, timer},
 };
-use crate::port::{Commit, Key, Timer, TimerChange, TimerId};
+use crate::port::{Commit, Key, Timer, TimerChange, TimerId, TimerSet};
 
 pub async fn due_timers_come_earliest_first(store: Tested) {
     let [a, b, c] = store.neighbours();
@@ -25,7 +25,7 @@ pub async fn until_is_inclusive(store: Tested) {
     arm_all(&store, &[timer(user, 1, 10), timer(user, 2, 20), timer(user, 3, 30)]).await;
 
     for (until, expected) in [(9, &[][..]), (10, &[10]), (19, &[10]), (20, &[10, 20]), (99, &[10, 20, 30])] {
-        let due = store.due(store.partition_of(of(user)), BOOT, at(until), None, 100).await;
+        let due = store.due(store.partition_of(of(user)), SESSIONS, at(until), None, 100).await;
         let due: Vec<u64> =
             due.expect("the store lists timers").iter().map(|timer| offset(timer.deadline)).collect();
         assert_eq!(due, expected, "until {until}");
@@ -37,7 +37,7 @@ pub async fn deadlines_are_exact_to_the_microsecond(store: Tested) {
     let timers = [timer(user, 1, 123_456_789_012_345), timer(user, 2, 123_456_789_012_346)];
     arm_all(&store, &timers).await;
 
-    assert_eq!(store.timers(store.partition_of(of(user)), BOOT).await, timers);
+    assert_eq!(store.timers(store.partition_of(of(user)), SESSIONS).await, timers);
 }
 
 pub async fn timers_of_other_boots_are_not_due(store: Tested) {
@@ -46,16 +46,16 @@ pub async fn timers_of_other_boots_are_not_due(store: Tested) {
     let boots = [BootId(BOOT.0 + 1), BootId(1), BootId(u64::MAX)];
     let theirs = boots.map(|boot| {
         let session = SessionId { boot, counter: 1 };
-        Timer { id: TimerId { session, ..ours.id }, ..ours }
+        Timer { id: TimerId::of_session(ours.id.app, user, session), ..ours }
     });
     arm_all(&store, &[&theirs[..], &[ours]].concat()).await;
 
     let partition = store.partition_of(of(user));
-    assert_eq!(store.timers(partition, BOOT).await, [ours]);
+    assert_eq!(store.timers(partition, SESSIONS).await, [ours]);
     for (boot, timer) in boots.into_iter().zip(theirs) {
-        assert_eq!(store.timers(partition, boot).await, [timer]);
+        assert_eq!(store.timers(partition, TimerSet::Sessions(boot)).await, [timer]);
     }
-    assert_eq!(store.timers(partition, BootId(BOOT.0 + 2)).await, []);
+    assert_eq!(store.timers(partition, TimerSet::Sessions(BootId(BOOT.0 + 2))).await, []);
 }
 
 pub async fn timers_of_other_partitions_are_not_due(store: Tested) {
@@ -71,7 +71,7 @@ pub async fn the_limit_cuts_the_latest(store: Tested) {
     arm_all(&store, &[timer(user, 1, 30), timer(user, 2, 10), timer(user, 3, 20)]).await;
 
     for (limit, expected) in [(0, &[][..]), (1, &[10]), (2, &[10, 20]), (3, &[10, 20, 30])] {
-        let due = store.due(store.partition_of(of(user)), BOOT, FAR, None, limit).await;
+        let due = store.due(store.partition_of(of(user)), SESSIONS, FAR, None, limit).await;
         let due: Vec<u64> =
             due.expect("the store lists timers").iter().map(|timer| offset(timer.deadline)).collect();
         assert_eq!(due, expected);
@@ -109,7 +109,7 @@ async fn pages(store: &Tested, key: Key, limit: usize, removes: impl Fn(&Timer) 
     let mut seen: Vec<Timer> = Vec::new();
     loop {
         let after = seen.last().copied();
-        let page = store.due(store.partition_of(key), BOOT, FAR, after, limit).await;
+        let page = store.due(store.partition_of(key), SESSIONS, FAR, after, limit).await;
         let page = page.expect("the store lists timers");
         assert!(page.len() <= limit, "{} timers on a page of {limit}", page.len());
         for timer in page.iter().filter(|timer| removes(timer)) {

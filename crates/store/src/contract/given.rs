@@ -7,10 +7,16 @@ use rollcall_domain::{
     time::Timestamp,
 };
 
-use crate::port::{Commit, Key, Timer, TimerChange, TimerId, Write};
+use crate::port::{Commit, Key, Timer, TimerChange, TimerId, TimerSet, Write};
 
 /// The boot of most timers.
 pub const BOOT: BootId = BootId(0xb007);
+
+/// The set of most timers.
+pub const SESSIONS: TimerSet = TimerSet::Sessions(BOOT);
+
+/// The sets of all timers that are made here.
+pub const SETS: [TimerSet; 3] = [SESSIONS, TimerSet::Clear, TimerSet::Idle];
 
 /// A time beyond the deadline of every timer.
 pub const FAR: Timestamp = Timestamp(4_102_444_800_000_000);
@@ -69,7 +75,7 @@ pub fn delete(key: Key, expected: Option<RecordVersion>) -> Commit {
 /// Makes a timer of a user of app 1, of [`BOOT`] and a login counter, with an offset for [`at`].
 pub fn timer(user: UserId, counter: u64, offset: u64) -> Timer {
     let session = SessionId { boot: BOOT, counter };
-    Timer { deadline: at(offset), id: TimerId { app: app(1), user, session } }
+    Timer { deadline: at(offset), id: TimerId::of_session(app(1), user, session) }
 }
 
 /// Makes a commit that creates a user of app 1 with timers.

@@ -33,7 +33,7 @@ pub async fn a_guard_of_a_missing_timer_passes(store: Tested) {
     let (user, armed) = armed(&store, &[10]).await;
     let other_login = timer(user, 2, 0);
     let session = SessionId { boot: BootId(7), counter: 1 };
-    let other_boot = Timer { id: TimerId { session, ..timer(user, 1, 0).id }, ..timer(user, 1, 0) };
+    let other_boot = Timer { id: TimerId::of_session(given::app(1), user, session), ..timer(user, 1, 0) };
 
     store.committed(guarded(user, armed, &[other_login, other_boot])).await;
 

@@ -5,7 +5,7 @@ use rollcall_domain::id::{AppId, UserId};
 
 use super::{
     Tested,
-    given::{self, BOOT, app, key, put, timer},
+    given::{self, SESSIONS, app, key, put, timer},
 };
 use crate::port::{Commit, Key, Record, Timer, TimerChange, TimerId};
 
@@ -125,7 +125,7 @@ async fn assert_timers_apart(store: &Tested, users: &[(AppId, UserId)]) {
         let partition = store.partition_of(user_of(timer));
         let later = Timer { deadline: given::at(1000 + given::offset(timer.deadline)), ..*timer };
         assert_eq!(store.touch(partition, &[later]).await.expect("the store touches"), []);
-        let held = store.timers(partition, BOOT).await;
+        let held = store.timers(partition, SESSIONS).await;
         assert_eq!(held.iter().filter(|held| held.id == timer.id).collect::<Vec<_>>(), [&later]);
     }
 }

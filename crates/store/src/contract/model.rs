@@ -10,7 +10,7 @@ use rollcall_domain::status::{RecordVersion, StatusVersion};
 
 use super::{
     Tested,
-    commands::{BOOTS, Cast, Change, Command, key},
+    commands::{Cast, Change, Command, SETS, key},
     steps,
 };
 use crate::{
@@ -141,10 +141,10 @@ impl Model {
         assert_eq!(steps::seen(store).await, self.leases.seen());
 
         for partition in self.cast.partitions.iter().copied().collect::<BTreeSet<_>>() {
-            for boot in BOOTS {
-                let found = store.timers(partition, boot).await;
+            for set in SETS {
+                let found = store.timers(partition, set).await;
                 let is_here = |timer: &&Timer| {
-                    timer.id.session.boot == boot && store.partition_of(key(timer.id.user)) == partition
+                    timer.id.set() == set && store.partition_of(key(timer.id.user)) == partition
                 };
                 let expected: BTreeSet<_> = self.timers.values().filter(is_here).copied().collect();
                 assert!(found.is_sorted_by_key(|timer| timer.deadline), "{found:?}");

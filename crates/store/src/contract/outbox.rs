@@ -5,7 +5,7 @@ use rollcall_domain::status::StatusVersion;
 
 use super::{
     Tested,
-    given::{self, BOOT, FAR, delete, key, put, tell, timer},
+    given::{self, FAR, SESSIONS, delete, key, put, tell, timer},
 };
 use crate::{
     partition::Partition,
@@ -158,7 +158,7 @@ pub async fn a_partition_beyond_the_last_is_empty(store: Tested) {
     store.published(beyond, &[1]).await.expect("unknown entries are no error");
     let missing = store.touch(beyond, &[timer]).await.expect("the store touches");
     assert_eq!(missing, [timer.id]);
-    let due = store.due(beyond, BOOT, FAR, None, 10).await.expect("the store lists timers");
+    let due = store.due(beyond, SESSIONS, FAR, None, 10).await.expect("the store lists timers");
     assert_eq!(due, []);
 }
 

@@ -2,12 +2,12 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use rollcall_domain::id::{BootId, UserId};
+use rollcall_domain::id::UserId;
 
 use super::given;
 use crate::{
     partition::Partition,
-    port::{Commit, Committed, Entry, Key, Outcome, Record, Store, Timer},
+    port::{Commit, Committed, Entry, Key, Outcome, Record, Store, Timer, TimerSet},
 };
 
 /// A store under test. Clones are the same store.
@@ -19,7 +19,7 @@ pub struct Tested(Arc<dyn Store>);
 pub struct State {
     /// The record.
     pub record: Option<Record>,
-    /// The timers of [`given::BOOT`] in the key's partition.
+    /// The timers of [`given::SETS`] in the key's partition.
     pub timers: Vec<Timer>,
     /// The entries of the partition's outbox.
     pub entries: Vec<Entry>,
@@ -88,9 +88,9 @@ impl Tested {
         Some(String::from_utf8(record.value.to_vec()).expect("the value is text"))
     }
 
-    /// Lists all timers of a boot in a partition.
-    pub async fn timers(&self, partition: Partition, boot: BootId) -> Vec<Timer> {
-        self.due(partition, boot, given::FAR, None, usize::from(u16::MAX))
+    /// Lists all timers of a set in a partition.
+    pub async fn timers(&self, partition: Partition, set: TimerSet) -> Vec<Timer> {
+        self.due(partition, set, given::FAR, None, usize::from(u16::MAX))
             .await
             .expect("the store lists timers")
     }
@@ -98,7 +98,7 @@ impl Tested {
     /// Lists the deadlines of the timers of [`given::BOOT`] in the partition of a key, as offsets for
     /// [`given::at`].
     pub async fn deadlines(&self, key: Key) -> Vec<u64> {
-        let timers = self.timers(self.partition_of(key), given::BOOT).await;
+        let timers = self.timers(self.partition_of(key), given::SESSIONS).await;
         timers.iter().map(|timer| given::offset(timer.deadline)).collect()
     }
 
@@ -122,9 +122,13 @@ impl Tested {
     /// Reads all that a commit of a key may change.
     pub async fn state(&self, key: Key) -> State {
         let partition = self.partition_of(key);
+        let mut timers = Vec::new();
+        for set in given::SETS {
+            timers.extend(self.timers(partition, set).await);
+        }
         State {
             record: self.record(key).await,
-            timers: self.timers(partition, given::BOOT).await,
+            timers,
             entries: self.entries(partition).await,
             heads: self.heads().await.expect("the store tells heads"),
         }

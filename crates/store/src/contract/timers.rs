@@ -4,7 +4,7 @@ use rollcall_domain::id::{BootId, SessionId, UserId};
 
 use super::{
     Tested,
-    given::{self, BOOT, arm, delete, put, timer},
+    given::{self, SESSIONS, arm, delete, put, timer},
 };
 use crate::port::{Commit, Key, Timer, TimerChange, TimerId};
 
@@ -36,7 +36,7 @@ pub async fn removing_a_missing_timer_is_no_error(store: Tested) {
     let other_boot = SessionId { boot: BootId(7), counter: 1 };
     let timers = vec![
         TimerChange::Remove(timer(user, 2, 0).id),
-        TimerChange::Remove(TimerId { session: other_boot, ..timer(user, 1, 0).id }),
+        TimerChange::Remove(TimerId::of_session(given::app(1), user, other_boot)),
     ];
     store.committed(Commit { timers, ..put(of(user), Some(armed), "ended") }).await;
 
@@ -108,7 +108,7 @@ pub async fn a_touch_does_not_revive_a_removed_timer(store: Tested) {
     let missing = touch(&store, &[timer(user, 1, 20)]).await;
 
     assert_eq!(missing, [timer(user, 1, 0).id]);
-    assert_eq!(store.timers(store.partition_of(of(user)), BOOT).await, []);
+    assert_eq!(store.timers(store.partition_of(of(user)), SESSIONS).await, []);
 }
 
 pub async fn a_touch_in_another_partition_misses(store: Tested) {

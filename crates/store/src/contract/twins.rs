@@ -9,7 +9,7 @@ use rollcall_domain::status::RecordVersion;
 
 use super::{
     Tested,
-    commands::{BOOTS, Cast, Command, key},
+    commands::{Cast, Command, SETS, key},
     given::FAR,
     steps,
 };
@@ -126,8 +126,8 @@ impl Twin {
             leases: steps::seen(&self.store).await,
         };
         for partition in self.cast.partitions.iter().copied().collect::<BTreeSet<_>>() {
-            for boot in BOOTS {
-                let timers = self.store.due(partition, boot, FAR, None, usize::MAX).await;
+            for set in SETS {
+                let timers = self.store.due(partition, set, FAR, None, usize::MAX).await;
                 let timers = timers.expect("the store lists timers");
                 assert!(timers.is_sorted_by_key(|timer| timer.deadline), "{timers:?}");
                 read.timers.push(timers.into_iter().collect());

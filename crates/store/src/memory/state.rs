@@ -7,7 +7,6 @@
 use std::collections::{HashMap, hash_map::Entry as Slot};
 
 use rollcall_domain::{
-    id::BootId,
     status::{RecordVersion, StatusVersion},
     time::Timestamp,
 };
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     partition::Partition,
-    port::{Commit, Committed, Entry, Key, Outcome, Record, Timer, TimerChange, TimerId, Write},
+    port::{Commit, Committed, Entry, Key, Outcome, Record, Timer, TimerChange, TimerId, TimerSet, Write},
 };
 
 /// One partition.
@@ -97,15 +96,15 @@ impl State {
         timers.iter().filter(|timer| !self.timers.extend(timer)).map(|timer| timer.id).collect()
     }
 
-    /// Lists due timers of a boot.
+    /// Lists due timers of a set.
     pub(super) fn due(
         &self,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Vec<Timer> {
-        self.timers.due(boot, until, after, limit)
+        self.timers.due(set, until, after, limit)
     }
 
     /// Lists unpublished entries.

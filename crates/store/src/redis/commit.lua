@@ -7,7 +7,7 @@
 -- KEYS[2]   floor: the greatest version that a deleted record of the partition had
 -- KEYS[3]   sequence of the partition's last outbox entry
 -- KEYS[4]   outbox: a stream with ids <sequence>-0, and one field: 8 bytes of time, the entry's head and body
--- KEYS[5…]  timers of the boots concerned: sorted sets, the score is the deadline
+-- KEYS[5…]  the sets of the timers concerned: sorted sets, the score is the deadline
 --
 -- ARGV[1]   expected record version in the record's form, or '' when there must be no record
 -- ARGV[2]   '1' to write the value, '0' to delete the record

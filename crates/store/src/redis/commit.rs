@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use redis::Cmd;
 use rollcall_domain::{
-    id::BootId,
     status::{RecordVersion, StatusVersion},
     time::Timestamp,
 };
@@ -11,7 +10,7 @@ use rollcall_domain::{
 use super::{Shared, keys, script::Script};
 use crate::{
     partition::Partition,
-    port::{Commit, Committed, Entry, EntryHead, Error, Key, Outcome, Record, TimerChange, Write},
+    port::{Commit, Committed, Entry, EntryHead, Error, Key, Outcome, Record, TimerChange, TimerSet, Write},
 };
 
 /// The length of the two versions before a record's value.
@@ -37,11 +36,11 @@ impl Shared {
     /// Runs the script of a commit.
     pub(super) async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
         let partition = commit.key.partition(self.options.partitions);
-        let boots = boots(&commit);
+        let sets = sets(&commit);
         let step = (self.options.random)() % LOST_VERSIONS;
         let fill = |command: &mut Cmd| {
-            append_keys(command, partition, &commit, &boots);
-            append_arguments(command, &commit, &boots, self.options.outbox_max, step);
+            append_keys(command, partition, &commit, &sets);
+            append_arguments(command, &commit, &sets, self.options.outbox_max, step);
         };
         let reply: Vec<u64> = self.connection.run(Script::Commit, fill).await?;
         match reply[..] {
@@ -69,28 +68,28 @@ impl Shared {
     }
 }
 
-/// Lists the boots whose timers the commit names, each once.
-fn boots(commit: &Commit) -> Vec<BootId> {
+/// Lists the sets of the timers that the commit names, each once.
+fn sets(commit: &Commit) -> Vec<TimerSet> {
     let changed = commit.timers.iter().map(|change| match change {
-        TimerChange::Set(timer) => timer.id.session.boot,
-        TimerChange::Remove(id) => id.session.boot,
+        TimerChange::Set(timer) => timer.id.set(),
+        TimerChange::Remove(id) => id.set(),
     });
-    let mut boots: Vec<_> = commit.guards.iter().map(|guard| guard.id.session.boot).chain(changed).collect();
-    boots.sort_unstable();
-    boots.dedup();
-    boots
+    let mut sets: Vec<_> = commit.guards.iter().map(|guard| guard.id.set()).chain(changed).collect();
+    sets.sort_unstable();
+    sets.dedup();
+    sets
 }
 
 /// Appends the number of keys and the keys, as `commit.lua` numbers them.
-fn append_keys(command: &mut Cmd, partition: Partition, commit: &Commit, boots: &[BootId]) {
+fn append_keys(command: &mut Cmd, partition: Partition, commit: &Commit, sets: &[TimerSet]) {
     command
-        .arg(FIXED_KEYS + boots.len())
+        .arg(FIXED_KEYS + sets.len())
         .arg(keys::record(partition, &commit.key))
         .arg(keys::floor(partition))
         .arg(keys::sequence(partition))
         .arg(keys::outbox(partition));
-    for boot in boots {
-        command.arg(keys::timers(partition, *boot));
+    for set in sets {
+        command.arg(keys::timers(partition, *set));
     }
 }
 
@@ -98,9 +97,9 @@ fn append_keys(command: &mut Cmd, partition: Partition, commit: &Commit, boots: 
 const FIXED_KEYS: usize = 4;
 
 /// Appends the arguments, as `commit.lua` numbers them.
-fn append_arguments(command: &mut Cmd, commit: &Commit, boots: &[BootId], outbox_max: usize, step: u64) {
+fn append_arguments(command: &mut Cmd, commit: &Commit, sets: &[TimerSet], outbox_max: usize, step: u64) {
     // Lua counts from 1.
-    let key = |boot| FIXED_KEYS + 1 + boots.iter().position(|known| *known == boot).unwrap_or_default();
+    let key = |set| FIXED_KEYS + 1 + sets.iter().position(|known| *known == set).unwrap_or_default();
 
     match commit.expected {
         Some(version) => command.arg(&version.0.to_le_bytes()),
@@ -122,15 +121,14 @@ fn append_arguments(command: &mut Cmd, commit: &Commit, boots: &[BootId], outbox
     };
     command.arg(commit.guards.len());
     for guard in &commit.guards {
-        command.arg(key(guard.id.session.boot)).arg(keys::member(&guard.id)).arg(keys::score(guard.deadline));
+        command.arg(key(guard.id.set())).arg(keys::member(&guard.id)).arg(keys::score(guard.deadline));
     }
     for change in &commit.timers {
         match change {
-            TimerChange::Set(timer) => command
-                .arg(key(timer.id.session.boot))
-                .arg(keys::member(&timer.id))
-                .arg(keys::score(timer.deadline)),
-            TimerChange::Remove(id) => command.arg(key(id.session.boot)).arg(keys::member(id)).arg(""),
+            TimerChange::Set(timer) => {
+                command.arg(key(timer.id.set())).arg(keys::member(&timer.id)).arg(keys::score(timer.deadline))
+            }
+            TimerChange::Remove(id) => command.arg(key(id.set())).arg(keys::member(id)).arg(""),
         };
     }
 }

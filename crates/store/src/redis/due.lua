@@ -2,7 +2,7 @@
 -- Lists timers up to a deadline, earliest first, from behind a given one, which may be gone. Timers of one
 -- deadline come in the order of their bytes, as Redis keeps them.
 --
--- KEYS[1]   timers of a boot: a sorted set, the score is the deadline
+-- KEYS[1]   a set of timers: a sorted set, the score is the deadline
 --
 -- ARGV[1]   the latest deadline that is listed
 -- ARGV[2]   the greatest number of timers listed

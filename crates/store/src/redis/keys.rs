@@ -12,6 +12,8 @@
 //! | `{p0012}a:1` | string | record of an app, in the same form |
 //! | `{p0012}q:1:5:alice` | string | times in µs of a user's last queries, 8 bytes each; `w` and `x` those of subscribes and unsubscribes |
 //! | `{p0012}timers:b007` | sorted set | timers of one boot's sessions; the score is the deadline in µs |
+//! | `{p0012}clear` | sorted set | timers of custom statuses; the score is the deadline in µs |
+//! | `{p0012}idle` | sorted set | timers of subscription lists, likewise |
 //! | `{p0012}floor` | string | greatest version that a deleted record of the partition had |
 //! | `{p0012}sequence` | string | sequence of the last outbox entry |
 //! | `{p0012}outbox` | stream | unpublished entries; the id is `<sequence>-0` |
@@ -36,7 +38,7 @@ use rollcall_domain::{
 
 use crate::{
     partition::Partition,
-    port::{Key, Lease, Nonce, Standing, Timer, TimerId, TokenHash, Window, WindowKind},
+    port::{Key, Lease, Nonce, Standing, Timer, TimerId, TimerKind, TimerSet, TokenHash, Window, WindowKind},
 };
 
 /// Holds the number of partitions.
@@ -69,9 +71,13 @@ pub(super) fn window(partition: Partition, window: &Window) -> String {
     tagged(partition, format_args!("{kind}:{}:{}", window.app, Prefixed(&window.user)))
 }
 
-/// Names the timers of a boot's sessions.
-pub(super) fn timers(partition: Partition, boot: BootId) -> String {
-    tagged(partition, format_args!("timers:{:x}", boot.0))
+/// Names a set of timers.
+pub(super) fn timers(partition: Partition, set: TimerSet) -> String {
+    match set {
+        TimerSet::Sessions(boot) => tagged(partition, format_args!("timers:{:x}", boot.0)),
+        TimerSet::Clear => tagged(partition, format_args!("clear")),
+        TimerSet::Idle => tagged(partition, format_args!("idle")),
+    }
 }
 
 /// Names the greatest version of the deleted records.
@@ -89,9 +95,12 @@ pub(super) fn outbox(partition: Partition) -> String {
     tagged(partition, format_args!("outbox"))
 }
 
-/// Names a timer among those of its boot: app, counter of the session, user.
+/// Names a timer among those of its set: app, the counter of a session if it is one's, user.
 pub(super) fn member(id: &TimerId) -> String {
-    format!("{}:{}:{}", id.app, id.session.counter, Prefixed(&id.user))
+    match id.kind {
+        TimerKind::Session(session) => format!("{}:{}:{}", id.app, session.counter, Prefixed(&id.user)),
+        TimerKind::Clear | TimerKind::Idle => format!("{}:{}", id.app, Prefixed(&id.user)),
+    }
 }
 
 /// Returns the score of a deadline.
@@ -99,17 +108,23 @@ pub(super) fn score(deadline: Timestamp) -> u64 {
     deadline.0.min(LATEST)
 }
 
-/// Reads a timer of a boot; `None` if it is not one of ours.
-pub(super) fn timer(boot: BootId, member: &str, score: f64) -> Option<Timer> {
+/// Reads a timer of a set; `None` if it is not one of ours.
+pub(super) fn timer(set: TimerSet, member: &str, score: f64) -> Option<Timer> {
     let (app, rest) = member.split_once(':')?;
-    let (counter, rest) = rest.split_once(':')?;
+    let (kind, rest) = match set {
+        TimerSet::Sessions(boot) => {
+            let (counter, rest) = rest.split_once(':')?;
+            (TimerKind::Session(SessionId { boot, counter: counter.parse().ok()? }), rest)
+        }
+        TimerSet::Clear => (TimerKind::Clear, rest),
+        TimerSet::Idle => (TimerKind::Idle, rest),
+    };
     let (length, user) = rest.split_once(':')?;
     let user = UserId::new(user).ok().filter(|user| length.parse() == Ok(user.as_str().len()))?;
     let app = AppId::new(app.parse().ok()?).ok()?;
-    let session = SessionId { boot, counter: counter.parse().ok()? };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number up to 2⁵³")]
     let deadline = Timestamp(score as u64);
-    Some(Timer { deadline, id: TimerId { app, user, session } })
+    Some(Timer { deadline, id: TimerId { app, user, kind } })
 }
 
 /// Names the lease of a boot among the others.
@@ -164,7 +179,9 @@ mod tests {
         assert_eq!(record(partition, &Key::Subscriptions(app(1), user("alice"))), "{p0012}s:1:5:alice");
         assert_eq!(record(partition, &Key::Friends(app(1), user("alice"))), "{p0012}f:1:5:alice");
         assert_eq!(record(partition, &Key::App(app(1))), "{p0012}a:1");
-        assert_eq!(timers(partition, BootId(0xb007)), "{p0012}timers:b007");
+        assert_eq!(timers(partition, TimerSet::Sessions(BootId(0xb007))), "{p0012}timers:b007");
+        assert_eq!(timers(partition, TimerSet::Clear), "{p0012}clear");
+        assert_eq!(timers(partition, TimerSet::Idle), "{p0012}idle");
         assert_eq!(floor(partition), "{p0012}floor");
         assert_eq!(sequence(partition), "{p0012}sequence");
         assert_eq!(outbox(partition), "{p0012}outbox");
@@ -183,17 +200,22 @@ mod tests {
     fn a_timer_is_read_as_it_was_named() {
         for id in ["a", "1:2:3:x", ":", "1:1:a", " ", &"~".repeat(32)] {
             let session = SessionId { boot: BootId(u64::MAX), counter: u64::MAX };
-            let id = TimerId { app: app(u32::MAX), user: user(id), session };
-            let deadline = Timestamp(1_767_225_600_123_456);
-            let read = timer(id.session.boot, &member(&id), 1_767_225_600_123_456.0);
-            assert_eq!(read, Some(Timer { deadline, id }));
+            for kind in [TimerKind::Session(session), TimerKind::Clear, TimerKind::Idle] {
+                let id = TimerId { app: app(u32::MAX), user: user(id), kind };
+                let deadline = Timestamp(1_767_225_600_123_456);
+                let read = timer(id.set(), &member(&id), 1_767_225_600_123_456.0);
+                assert_eq!(read, Some(Timer { deadline, id }));
+            }
         }
     }
 
     #[test]
     fn what_is_no_timer_of_ours_is_not_read() {
         for member in ["", "1", "1:1", "1:1:1", "0:1:1:a", "1:x:1:a", "1:1:2:a", "1:1:0:", "1:1:1:\u{e9}"] {
-            assert_eq!(timer(BootId(1), member, 1.0), None, "{member:?}");
+            assert_eq!(timer(TimerSet::Sessions(BootId(1)), member, 1.0), None, "{member:?}");
+        }
+        for member in ["", "1", "1:1", "0:1:a", "1:2:a", "1:0:", "1:x:a", "1:1:1:a"] {
+            assert_eq!(timer(TimerSet::Clear, member, 1.0), None, "{member:?}");
         }
     }
 

@@ -3,31 +3,31 @@
 use std::collections::BTreeMap;
 
 use redis::{Pipeline, Value};
-use rollcall_domain::{id::BootId, time::Timestamp};
+use rollcall_domain::time::Timestamp;
 use tracing::warn;
 
 use super::{Shared, connection::read, keys, script::Script};
 use crate::{
     partition::Partition,
-    port::{Error, OUTBOX_MAX, Timer, TimerId},
+    port::{Error, OUTBOX_MAX, Timer, TimerId, TimerSet},
 };
 
 impl Shared {
     /// Moves timers later; returns those that do not exist.
     ///
-    /// Two commands for each boot, sent at once: which ones exist, then `ZADD XX GT`, which neither creates nor
+    /// Two commands for each set, sent at once: which ones exist, then `ZADD XX GT`, which neither creates nor
     /// shortens. A commit may come between the two; then the answer is that of the moment before it.
     pub(super) async fn touch(&self, partition: Partition, timers: &[Timer]) -> Result<Vec<TimerId>, Error> {
         if timers.is_empty() {
             return Ok(Vec::new());
         }
-        let mut boots: BTreeMap<BootId, Vec<usize>> = BTreeMap::new();
+        let mut sets: BTreeMap<TimerSet, Vec<usize>> = BTreeMap::new();
         for (place, timer) in timers.iter().enumerate() {
-            boots.entry(timer.id.session.boot).or_default().push(place);
+            sets.entry(timer.id.set()).or_default().push(place);
         }
-        let mut commands = Pipeline::with_capacity(2 * boots.len());
-        for (boot, places) in &boots {
-            let key = keys::timers(partition, *boot);
+        let mut commands = Pipeline::with_capacity(2 * sets.len());
+        for (set, places) in &sets {
+            let key = keys::timers(partition, *set);
             let members: Vec<_> = places.iter().map(|place| keys::member(&timers[*place].id)).collect();
             commands.cmd("ZMSCORE").arg(&key).arg(&members);
             commands.cmd("ZADD").arg(&key).arg("XX").arg("GT");
@@ -38,7 +38,7 @@ impl Shared {
         let replies = self.connection.ask_all(&commands).await?;
 
         let mut missing = Vec::new();
-        for (scores, places) in replies.into_iter().step_by(2).zip(boots.values()) {
+        for (scores, places) in replies.into_iter().step_by(2).zip(sets.values()) {
             let scores: Vec<Value> = read(scores)?;
             let absent = places.iter().zip(scores).filter(|(_, score)| *score == Value::Nil);
             missing.extend(absent.map(|(place, _)| *place));
@@ -47,16 +47,16 @@ impl Shared {
         Ok(missing.into_iter().map(|place| timers[place].id).collect())
     }
 
-    /// Lists due timers of a boot.
+    /// Lists due timers of a set.
     pub(super) async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Result<Vec<Timer>, Error> {
-        let key = keys::timers(partition, boot);
+        let key = keys::timers(partition, set);
         let due: Vec<(String, f64)> = self
             .connection
             .run(Script::Due, |command| {
@@ -68,9 +68,9 @@ impl Shared {
             })
             .await?;
         let timers = due.iter().filter_map(|(member, score)| {
-            let timer = keys::timer(boot, member, *score);
+            let timer = keys::timer(set, member, *score);
             if timer.is_none() {
-                warn!(partition = partition.0, boot = boot.0, "passed over a timer that cannot be read");
+                warn!(partition = partition.0, ?set, "passed over a timer that cannot be read");
             }
             timer
         });

@@ -85,17 +85,21 @@ async fn a_set_that_is_tried_elsewhere_is_the_same_command_with_the_same_last_mo
     let gateway = Gateway::new(config, Clock::new(), backend, Metrics::new(&Registry::default()));
     let (trace, key) = (TraceParent::default(), (AppId::new(7).unwrap(), UserId::new("alice").unwrap()));
     assert_eq!(gateway.change(&trace, key).not_after, 0, "no reply has told the store's clock");
-    gateway.hear_store(1_000_000_000);
+    let minute = Duration::from_secs(60);
+    assert!(gateway.moment_in(minute).is_err(), "nor can a moment be told by it");
+    gateway.hear_store(1_000_000_000, gateway.clock.monotonic());
 
     let change = gateway.change(&trace, key);
     let session = SessionId { boot: BootId(1), counter: 2 };
-    gateway.backend.set_self_status(change, session, Op(3), "busy".to_owned()).await.unwrap();
+    let clear_at = gateway.moment_in(minute).unwrap();
+    assert!(clear_at.0 >= 1_060_000_000, "{clear_at:?}");
+    gateway.backend.set_self_status(change, session, Op(3), "busy".to_owned(), Some(clear_at)).await.unwrap();
 
     let sets = std::mem::take(&mut *listening.0.lock());
     let [(first, first_again), (second, second_again)] = sets.try_into().unwrap();
     assert_eq!(first, second);
     assert_eq!((first_again, second_again), (false, true));
-    assert_eq!((first.op, first.not_after), (3, change.not_after));
+    assert_eq!((first.op, first.not_after, first.clear_at), (3, change.not_after, clear_at.0));
     assert!(first.not_after >= 1_003_000_000, "{}", first.not_after);
     stop.cancel();
     serving.await.unwrap().unwrap();

@@ -7,6 +7,7 @@ use rollcall_domain::{
     app::Settings,
     code::{Code, Refusal},
     id::Op,
+    time::Timestamp,
 };
 use rollcall_proto::{
     client::v1::{
@@ -14,7 +15,9 @@ use rollcall_proto::{
         SubscribeResult, client_frame::Call, reply,
     },
     close::CloseCode,
+    common::v1::OnlineDetail,
     convert,
+    presence::v1::GetUserStatusResponse,
     trace::TraceParent,
 };
 use tracing::Instrument as _;
@@ -37,7 +40,8 @@ pub(super) struct Command {
 
 /// What a command changes.
 enum CommandChange {
-    Set(Op, String),
+    /// As command of this number, to this text, which clears at this moment of the store's clock.
+    Set(Op, String, Option<Timestamp>),
     Subscribe(Vec<String>),
     Unsubscribe(Vec<String>),
     Logout,
@@ -102,7 +106,9 @@ impl Connection {
             Call::Logout(_) => self.queue(Command { ids: vec![id], trace, change: CommandChange::Logout }),
             Call::SetSelfStatus(set) => {
                 convert::custom_status(&set.custom)?;
-                self.queue_set(id, trace, set.custom);
+                let clear_after = convert::clear_after(set.clear_after_seconds)?;
+                let clear_at = clear_after.map(|after| self.gateway.moment_in(after)).transpose()?;
+                self.queue_set(id, trace, set.custom, clear_at);
             }
             Call::GetUserStatus(query) => {
                 let settings = self.settings();
@@ -199,7 +205,7 @@ impl Connection {
 
     /// Queues a set. One that waits already is overtaken: it will be answered together with the newer one
     /// (SPEC B4).
-    fn queue_set(&mut self, id: u32, trace: CallTrace, custom: String) {
+    fn queue_set(&mut self, id: u32, trace: CallTrace, custom: String, clear_at: Option<Timestamp>) {
         let mut ids = vec![id];
         if let Some(waiting) =
             self.commands.iter().position(|command| matches!(command.change, CommandChange::Set(..)))
@@ -208,7 +214,7 @@ impl Connection {
             ids.splice(0..0, overtaken.ids);
         }
         self.last_op.0 += 1;
-        self.queue(Command { ids, trace, change: CommandChange::Set(self.last_op, custom) });
+        self.queue(Command { ids, trace, change: CommandChange::Set(self.last_op, custom, clear_at) });
     }
 
     fn queue(&mut self, command: Command) {
@@ -269,9 +275,9 @@ async fn execute(
 ) -> CallResult {
     let session = gateway.session(handle.counter);
     match change {
-        CommandChange::Set(op, custom) => {
+        CommandChange::Set(op, custom, clear_at) => {
             let change = gateway.change(trace, handle.key);
-            let status = gateway.backend.set_self_status(change, session, op, custom).await?;
+            let status = gateway.backend.set_self_status(change, session, op, custom, clear_at).await?;
             let (_, own, version) = convert::status(&status)?;
             gateway.hub.merge_own(handle, own, version);
             Ok(Some(reply::Result::SetSelfStatus(SetSelfStatusResult { status: Some(status) })))
@@ -293,11 +299,17 @@ async fn get_user_status(
     trace: &TraceParent,
     ids: Vec<String>,
 ) -> CallResult {
-    let (statuses, failures) = gateway.backend.get_user_status(trace, key.0, ids, Some(key.1)).await?;
+    let GetUserStatusResponse { statuses, failures, details } =
+        gateway.backend.get_user_status(trace, key, ids).await?;
     // What was read is also shown to whoever watches, so that no reply is newer than a notification after it.
     let read = statuses.iter().filter_map(|status| convert::status(status).ok()).collect();
     gateway.hub.merge(key.0, read, None);
-    Ok(Some(reply::Result::GetUserStatus(GetUserStatusResult { statuses, failures })))
+    Ok(Some(reply::Result::GetUserStatus(GetUserStatusResult { statuses, failures, own: own(key, details) })))
+}
+
+/// Takes what more is known of the caller; nothing of anybody else is passed on (SPEC A9).
+fn own(key: UserKey, details: Vec<OnlineDetail>) -> Option<OnlineDetail> {
+    details.into_iter().find(|detail| detail.user_id == key.1.as_str())
 }
 
 /// Subscribes a user: stored first, then in the interest, then answered; statuses follow the reply.

@@ -2,7 +2,9 @@
 
 use rollcall_domain::{code::Refusal, id::Op, status::RecordVersion};
 use rollcall_proto::{
-    again, convert,
+    again,
+    common::v1::OnlineDetail,
+    convert,
     presence::v1::{
         GetStatusVersionsRequest, GetStatusVersionsResponse, GetUserStatusRequest, GetUserStatusResponse,
         LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshTokenRequest,
@@ -17,7 +19,7 @@ use tonic::{Request, Response, Status};
 use super::caller;
 use crate::{
     error::{failed, refused},
-    sessions::{Login, Sessions},
+    sessions::{Detail, Login, Query, Sessions, Set},
 };
 
 #[tonic::async_trait]
@@ -25,7 +27,7 @@ impl PresenceService for Sessions {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
         let request = request.into_inner();
-        let call = Call::until(&trace, convert::not_after(request.not_after));
+        let call = Call::until(&trace, convert::moment(request.not_after));
         let login = login(request).map_err(|refusal| refused(&refusal))?;
         let done = Self::login(self, &login, call).await.map_err(|error| failed(&error))?;
         let caller = login.caller;
@@ -53,7 +55,7 @@ impl PresenceService for Sessions {
         let trace = TraceParent::from_metadata(request.metadata());
         let LogoutRequest { app_id, user_id, session, not_after } = request.into_inner();
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
-        Self::logout(self, &caller, Call::until(&trace, convert::not_after(not_after)))
+        Self::logout(self, &caller, Call::until(&trace, convert::moment(not_after)))
             .await
             .map_err(|error| failed(&error))?;
         Ok(Response::new(LogoutResponse {}))
@@ -64,12 +66,13 @@ impl PresenceService for Sessions {
         request: Request<SetSelfStatusRequest>,
     ) -> Result<Response<SetSelfStatusResponse>, Status> {
         let trace = TraceParent::from_metadata(request.metadata());
-        let SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op } = request.into_inner();
+        let SetSelfStatusRequest { app_id, user_id, session, custom, not_after, op, clear_at } =
+            request.into_inner();
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
-        let call = Call::until(&trace, convert::not_after(not_after));
-        let (status, version) = Self::set_self_status(self, &caller, Op(op), &custom, call)
-            .await
-            .map_err(|error| failed(&error))?;
+        let call = Call::until(&trace, convert::moment(not_after));
+        let set = Set { op: Op(op), text: custom, clear_at: convert::moment(clear_at) };
+        let (status, version) =
+            Self::set_self_status(self, &caller, &set, call).await.map_err(|error| failed(&error))?;
         let status = Some(convert::status_to_wire(&caller.user, &status, version));
         Ok(Response::new(SetSelfStatusResponse { status }))
     }
@@ -79,13 +82,14 @@ impl PresenceService for Sessions {
         request: Request<GetUserStatusRequest>,
     ) -> Result<Response<GetUserStatusResponse>, Status> {
         let again = again::is_marked(request.metadata());
-        let GetUserStatusRequest { app_id, user_ids, caller_id } = request.into_inner();
+        let GetUserStatusRequest { app_id, user_ids, caller_id, with_details } = request.into_inner();
         let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
         let caller = match caller_id.as_str() {
             "" => None,
-            caller => Some(convert::user_id(caller).map_err(|refusal| refused(&refusal))?).filter(|_| !again),
+            caller => Some(convert::user_id(caller).map_err(|refusal| refused(&refusal))?),
         };
-        let answers = Self::get_user_status(self, app, &user_ids, caller).await;
+        let query = Query { app, ids: &user_ids, caller, again, with_details };
+        let answers = Self::get_user_status(self, query).await;
         let answers = answers.map_err(|error| failed(&error))?;
         let statuses = answers.statuses.iter();
         let failures = answers.failures.into_iter();
@@ -94,6 +98,7 @@ impl PresenceService for Sessions {
                 .map(|(user, status, version)| convert::status_to_wire(user, status, *version))
                 .collect(),
             failures: failures.map(|(id, refusal)| convert::failure_to_wire(id, refusal)).collect(),
+            details: answers.details.iter().map(detail).collect(),
         }))
     }
 
@@ -107,6 +112,14 @@ impl PresenceService for Sessions {
         let versions = self.users.status_versions(app, &users).await.map_err(|error| failed(&error))?;
         let versions = versions.into_iter().map(|version| version.0).collect();
         Ok(Response::new(GetStatusVersionsResponse { versions }))
+    }
+}
+
+fn detail(detail: &Detail) -> OnlineDetail {
+    OnlineDetail {
+        user_id: detail.user.as_str().to_owned(),
+        platforms: detail.platforms.iter().map(|platform| *platform as i32).collect(),
+        last_online_at: detail.left_online_at.unwrap_or_default().0,
     }
 }
 

@@ -17,7 +17,6 @@ use rollcall_proto::{
     trace::TraceParent,
 };
 use rollcall_records::Error;
-use rollcall_store::port::TimerId;
 use tracing::{error, info};
 
 use super::{Failure, Reports, USERS_AT_ONCE, UserKey, read, reference};
@@ -84,7 +83,7 @@ impl Reports {
             Err(error) => return Err(Failure::Assert(error)),
         }
         Ok(over.map(|reason| EndedConnection {
-            session: Some(reference(&TimerId { app, user, session })),
+            session: Some(reference(app, &user, session)),
             reason: reason as i32,
         }))
     }

@@ -11,7 +11,7 @@ use rollcall_domain::{
 use rollcall_proto::{
     admin::v1::{CreateAppRequest, GetAppRequest, admin_service_client::AdminServiceClient},
     again,
-    common::v1::{EndedSession, SessionId},
+    common::v1::{EndedSession, OnlineDetail, SessionId},
     event::v1::{Change, ChangeKind},
     gateway::v1::{
         EndedConnection, RegisterRequest, RegisterResponse, ReportRequest, ReportResponse, SessionRef,
@@ -128,7 +128,14 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
 
     let session = Some(SessionId { boot, counter: 1 });
     let (user_id, custom) = ("alice".to_owned(), "busy".to_owned());
-    let set = SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after: 0, op: 1 };
+    let set = SetSelfStatusRequest {
+        app_id: 7,
+        user_id,
+        session,
+        custom,
+        op: 1,
+        ..SetSelfStatusRequest::default()
+    };
     let status = client.set_self_status(set).await.unwrap().into_inner().status.unwrap();
     let (_, change) = running.change().await;
     assert_eq!((change.custom.as_str(), change.status_version), ("busy", status.version));
@@ -137,10 +144,13 @@ async fn a_login_a_set_and_a_logout_cross_grpc_and_are_told_on_the_bus() {
         app_id: 7,
         user_ids: vec!["alice".to_owned(), "\n".to_owned()],
         caller_id: String::new(),
+        with_details: true,
     };
     let answer = client.get_user_status(query).await.unwrap().into_inner();
     assert_eq!(answer.statuses, [status]);
     assert_eq!(answer.failures[0].code, Code::BadUserId.number());
+    let platforms = vec![Platform::Web as i32];
+    assert_eq!(answer.details, [OnlineDetail { user_id: "alice".to_owned(), platforms, last_online_at: 0 }]);
 
     let logout = LogoutRequest { app_id: 7, user_id: "alice".to_owned(), session, not_after: 0 };
     client.logout(logout).await.unwrap();
@@ -156,7 +166,8 @@ async fn a_query_that_says_it_was_sent_before_counts_against_no_window() {
     let mut client = PresenceServiceClient::new(running.channel.clone());
     let of = |again| {
         let (user_ids, caller_id) = (vec!["alice".to_owned()], "bob".to_owned());
-        let mut request = tonic::Request::new(GetUserStatusRequest { app_id: 7, user_ids, caller_id });
+        let mut request =
+            tonic::Request::new(GetUserStatusRequest { app_id: 7, user_ids, caller_id, with_details: false });
         if again {
             again::mark(request.metadata_mut());
         }
@@ -212,7 +223,7 @@ async fn calls_that_come_too_late_over_grpc_change_nothing() {
     let (session, user_id) = (Some(SessionId { boot, counter: 1 }), "alice".to_owned());
     let set = |op, custom: &str, not_after| {
         let (user_id, custom) = (user_id.clone(), custom.to_owned());
-        SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after, op }
+        SetSelfStatusRequest { app_id: 7, user_id, session, custom, not_after, op, clear_at: 0 }
     };
     assert_eq!(refused(client.set_self_status(set(1, "late", late)).await).code, Code::Timeout);
     let second = client.set_self_status(set(2, "second", now)).await.unwrap().into_inner();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fixture::{
-    EXPIRY, Fixture, START, app, caller, claims, code, seconds, session, settings, token, user,
+    EXPIRY, Fixture, START, app, by, caller, claims, code, seconds, session, settings, text, token, user,
 };
 
 const ONLINE: i32 = 1;
@@ -27,12 +27,16 @@ async fn set_as(
     text: &str,
 ) -> Result<(Status, StatusVersion), Error> {
     let trace = TraceParent::default();
-    fixture.parts.sessions.set_self_status(&caller("alice", counter), Op(op), text, &trace).await
+    fixture
+        .parts
+        .sessions
+        .set_self_status(&caller("alice", counter), &crate::fixture::text(Op(op), text), &trace)
+        .await
 }
 
 async fn query(fixture: &Fixture, ids: &[&str]) -> Result<Answers, Error> {
     let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    fixture.parts.sessions.get_user_status(app(), &ids, None).await
+    fixture.parts.sessions.get_user_status(by(&ids, None)).await
 }
 
 // SPEC A2
@@ -193,10 +197,10 @@ async fn a_set_or_logout_whose_reply_was_lost_and_that_another_commit_overtook_i
     let call = Call::until(&trace, Some(seconds(START + 1)));
 
     fixture.store.put_back.store(true, Ordering::SeqCst);
-    let unnumbered = sessions.set_self_status(&caller("alice", 1), Op::NONE, "unknown", call).await;
+    let unnumbered = sessions.set_self_status(&caller("alice", 1), &text(Op::NONE, "unknown"), call).await;
     assert_eq!(code(unnumbered), Code::ServerTimeout, "it may have been made");
     fixture.store.put_back.store(true, Ordering::SeqCst);
-    sessions.set_self_status(&caller("alice", 1), Op(2), "after", call).await.unwrap();
+    sessions.set_self_status(&caller("alice", 1), &text(Op(2), "after"), call).await.unwrap();
     assert_eq!(fixture.status("alice").await.1, "after");
     fixture.store.put_back.store(true, Ordering::SeqCst);
     sessions.logout(&caller("alice", 1), call).await.unwrap();
@@ -231,11 +235,11 @@ async fn a_query_names_1_to_500_ids_of_a_known_app() {
     let fixture = Fixture::new().await;
     let ids: Vec<String> = (0..501).map(|n| format!("user{n}")).collect();
     let sessions = &fixture.parts.sessions;
-    assert_eq!(sessions.get_user_status(app(), &ids[..500], None).await.unwrap().statuses.len(), 500);
-    assert_eq!(code(sessions.get_user_status(app(), &ids, None).await), Code::InvalidParameter);
-    assert_eq!(code(sessions.get_user_status(app(), &[], None).await), Code::InvalidParameter);
+    assert_eq!(sessions.get_user_status(by(&ids[..500], None)).await.unwrap().statuses.len(), 500);
+    assert_eq!(code(sessions.get_user_status(by(&ids, None)).await), Code::InvalidParameter);
+    assert_eq!(code(sessions.get_user_status(by(&[], None)).await), Code::InvalidParameter);
     assert_eq!(
-        code(sessions.get_user_status(AppId::new(8).unwrap(), &ids[..1], None).await),
+        code(sessions.get_user_status(Query { app: AppId::new(8).unwrap(), ..by(&ids[..1], None) }).await),
         Code::AppUnknown
     );
 }
@@ -247,7 +251,7 @@ async fn only_queries_of_others_by_a_user_count_against_their_window() {
     let sessions = &fixture.parts.sessions;
     let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     let query = async |ids: &[String], caller: Option<&str>| {
-        code(sessions.get_user_status(app(), ids, caller.map(user)).await)
+        code(sessions.get_user_status(by(ids, caller.map(user))).await)
     };
     for _ in 0..20 {
         assert_eq!(query(&ids(&["alice", "bob"]), Some("bob")).await, Code::Ok);
@@ -338,4 +342,60 @@ async fn a_user_with_two_devices_stays_online_while_one_is() {
         .await
         .unwrap();
     assert_eq!(fixture.status("alice").await.0, OFFLINE);
+}
+
+/// Asks for details, and returns each user with the platforms and the second of leaving.
+async fn details(
+    fixture: &Fixture,
+    names: &[&str],
+    caller: Option<&str>,
+) -> Vec<(String, Vec<Platform>, Option<u64>)> {
+    let ids: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let query = Query { with_details: true, ..by(&ids, caller.map(user)) };
+    let answers = fixture.parts.sessions.get_user_status(query).await.unwrap();
+    let detail = |detail: Detail| {
+        let left = detail.left_online_at.map(Timestamp::seconds);
+        (detail.user.to_string(), detail.platforms.into_iter().collect(), left)
+    };
+    answers.details.into_iter().map(detail).collect()
+}
+
+// SPEC A9
+#[tokio::test]
+async fn details_tell_the_platforms_of_who_is_online_and_when_the_others_left() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.log_in("alice", 2, Platform::Iphone).await;
+    fixture.log_in("alice", 3, Platform::Web).await;
+    let versions = (fixture.status("alice").await, fixture.outbox("alice").await.len());
+    let of = async |caller| details(&fixture, &["alice", "nobody"], caller).await;
+    let alice = |platforms: &[Platform], left| ("alice".to_owned(), platforms.to_vec(), left);
+    let nobody = ("nobody".to_owned(), Vec::new(), None);
+    assert_eq!(of(None).await, [alice(&[Platform::Iphone, Platform::Web], None), nobody.clone()]);
+    assert_eq!((fixture.status("alice").await, fixture.outbox("alice").await.len()), versions);
+
+    fixture.advance(EXPIRY);
+    fixture.parts.sweep.pass().await;
+    let left = START + EXPIRY.as_secs();
+    assert_eq!(of(None).await, [alice(&[], Some(left)), nobody.clone()]);
+    fixture.advance(EXPIRY);
+    fixture.log_in("alice", 4, Platform::Mac).await;
+    assert_eq!(of(None).await, [alice(&[Platform::Mac], None), nobody], "who is back has not left");
+}
+
+// SPEC A9
+#[tokio::test]
+async fn a_caller_is_told_no_details_of_others_and_who_asks_for_none_gets_none() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.log_in("bob", 2, Platform::Web).await;
+    let named = async |names, caller| {
+        let details = details(&fixture, names, caller).await.into_iter();
+        details.map(|(name, ..)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&["alice"], Some("alice")).await, ["alice"]);
+    assert_eq!(named(&["bob", "alice"], Some("alice")).await, ["alice"]);
+    assert_eq!(named(&["bob"], Some("alice")).await, [""; 0]);
+    let ids = ["alice".to_owned()];
+    assert_eq!(fixture.parts.sessions.get_user_status(by(&ids, None)).await.unwrap().details, []);
 }

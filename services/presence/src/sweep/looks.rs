@@ -82,7 +82,7 @@ mod tests {
     fn timer(deadline: Timestamp) -> Timer {
         let session = SessionId { boot: BOOT, counter: 1 };
         let (app, user) = (AppId::new(1).unwrap(), UserId::new("a").unwrap());
-        Timer { deadline, id: TimerId { app, user, session } }
+        Timer { deadline, id: TimerId::of_session(app, user, session) }
     }
 
     #[test]

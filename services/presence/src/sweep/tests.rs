@@ -15,7 +15,7 @@ use rollcall_store::{
 };
 
 use super::{looks::OVER_EVERY, *};
-use crate::fixture::{BOOT, EXPIRY, Fixture, START, TOKEN, app, caller, seconds, session, user};
+use crate::fixture::{BOOT, EXPIRY, Fixture, START, TOKEN, app, caller, seconds, session, text, user};
 
 const INSTANT: Duration = Duration::from_micros(1);
 const ONLINE: i32 = 1;
@@ -23,7 +23,7 @@ const OFFLINE: i32 = 2;
 
 /// A timer without a session.
 async fn leave_stray(fixture: &Fixture, name: &str, counter: u64) {
-    let id = TimerId { app: app(), user: user(name), session: session(counter) };
+    let id = TimerId::of_session(app(), user(name), session(counter));
     let commit = Commit {
         key: Key::User(app(), user(name)),
         expected: None,
@@ -57,7 +57,7 @@ async fn a_session_that_is_heard_of_between_the_look_and_the_commit_lives_on() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
     fixture.advance(EXPIRY);
-    let id = TimerId { app: app(), user: user("alice"), session: session(1) };
+    let id = TimerId::of_session(app(), user("alice"), session(1));
     let later = Timer { deadline: seconds(START).plus(EXPIRY * 2), id };
     *fixture.store.touched_after_due.lock() = Some(later);
     let swept = fixture.parts.sweep.pass().await;
@@ -73,7 +73,12 @@ async fn all_due_sessions_of_a_user_end_in_one_change_that_clears_the_custom_sta
     fixture.log_in("alice", 1, Platform::Web).await;
     fixture.log_in("alice", 2, Platform::Iphone).await;
     let trace = TraceParent::default();
-    fixture.parts.sessions.set_self_status(&caller("alice", 1), Op::NONE, "busy", &trace).await.unwrap();
+    fixture
+        .parts
+        .sessions
+        .set_self_status(&caller("alice", 1), &text(Op::NONE, "busy"), &trace)
+        .await
+        .unwrap();
     let before = fixture.outbox("alice").await.len();
     fixture.advance(EXPIRY);
     assert_eq!(fixture.parts.sweep.pass().await.ended, 2);
@@ -111,7 +116,12 @@ async fn one_pass_ends_more_users_than_a_page_and_a_batch_hold() {
         fixture.parts.sessions.users.apply(app(), &user, &TraceParent::default(), decide).await.unwrap();
     }
     let first = fixture.store.partitions().all().next().unwrap();
-    let held = fixture.store.due(first, BOOT, Timestamp(u64::MAX), None, count).await.unwrap().len();
+    let held = fixture
+        .store
+        .due(first, TimerSet::Sessions(BOOT), Timestamp(u64::MAX), None, count)
+        .await
+        .unwrap()
+        .len();
     assert!(held > BATCH.max(PAGE), "{held}");
     fixture.advance(EXPIRY);
     let swept = fixture.parts.sweep.pass().await;
@@ -136,7 +146,7 @@ async fn a_session_that_ended_after_its_timer_was_read_is_no_stray() {
     fixture.log_in("alice", 1, Platform::Web).await;
     fixture.parts.sessions.logout(&caller("alice", 1), &TraceParent::default()).await.unwrap();
     let before = fixture.store.get(&[Key::User(app(), user("alice"))]).await.unwrap();
-    let id = TimerId { app: app(), user: user("alice"), session: session(1) };
+    let id = TimerId::of_session(app(), user("alice"), session(1));
     let due = vec![(Timer { deadline: seconds(START), id }, false)];
     let swept = fixture.parts.sweep.end(((app(), user("alice")), due), seconds(START)).await;
     assert_eq!((swept.ended, swept.spared, swept.strays), (0, 0, 0));

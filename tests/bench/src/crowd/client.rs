@@ -131,7 +131,10 @@ impl Client {
     }
 
     async fn change(&mut self, sequence: u64) -> anyhow::Result<()> {
-        let call = Call::SetSelfStatus(SetSelfStatus { custom: ring::custom_status(sequence) });
+        let call = Call::SetSelfStatus(SetSelfStatus {
+            custom: ring::custom_status(sequence),
+            clear_after_seconds: 0,
+        });
         self.send(call, Waiting::Change(sequence)).await?;
         self.measured.late_us.push(self.pace.since_intended(sequence));
         Ok(())

@@ -90,7 +90,10 @@ impl Scene {
         });
         let change = async {
             for sequence in 1..=last {
-                let set = Call::SetSelfStatus(SetSelfStatus { custom: custom_status(sequence) });
+                let set = Call::SetSelfStatus(SetSelfStatus {
+                    custom: custom_status(sequence),
+                    clear_after_seconds: 0,
+                });
                 user.call(*next_call, set).await?;
                 *next_call += 1;
             }

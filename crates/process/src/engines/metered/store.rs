@@ -11,7 +11,7 @@ use rollcall_runtime::{
 };
 use rollcall_store::{
     Commit, Error, Key, Outcome, Partition, Partitions, Record, Store,
-    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
+    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window},
 };
 use tracing::{Instrument as _, field::Empty, info_span};
 
@@ -157,12 +157,12 @@ impl Store for MeteredStore {
     async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Result<Vec<Timer>, Error> {
-        self.measure(Operation::Due, self.inner.due(partition, boot, until, after, limit)).await
+        self.measure(Operation::Due, self.inner.due(partition, set, until, after, limit)).await
     }
 
     async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, Error> {

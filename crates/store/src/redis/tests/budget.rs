@@ -15,7 +15,7 @@ use crate::{
     contract::given::{app, at, put, user},
     port::{
         Commit, Key, LEASES_MAX, Nonce, Opening, Outcome, Renewal, Store as _, Timer, TimerChange, TimerId,
-        TokenHash, Write,
+        TimerSet, TokenHash, Write,
     },
     redis::keys,
 };
@@ -59,7 +59,7 @@ async fn an_online_user_costs_no_more_than_its_budget() {
     let cost = (used(&store) - before) / USERS;
     let key = Key::User(app(1), named(0));
     let partition = key.partition(store.partitions());
-    let (record, timers) = (keys::record(partition, &key), keys::timers(partition, BOOT));
+    let (record, timers) = (keys::record(partition, &key), keys::timers(partition, TimerSet::Sessions(BOOT)));
     let count: usize = store.server.operate(&["ZCARD", &timers]).parse().unwrap();
     let timer = usage(&store, &timers) / count;
     println!("an online user costs {cost} bytes; record {}, timer {timer}", usage(&store, &record));
@@ -122,7 +122,7 @@ const BOOT: BootId = BootId(0x1234_5678_9abc_def0);
 fn online(n: usize) -> Commit {
     let user = named(n);
     let session = SessionId { boot: BOOT, counter: n as u64 + 1 };
-    let timer = Timer { deadline: at(n as u64 * 977), id: TimerId { app: app(1), user, session } };
+    let timer = Timer { deadline: at(n as u64 * 977), id: TimerId::of_session(app(1), user, session) };
     Commit { timers: vec![TimerChange::Set(timer)], ..write(Key::User(app(1), user), USER_RECORD) }
 }
 

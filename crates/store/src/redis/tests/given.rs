@@ -17,7 +17,7 @@ use crate::{
     partition::{Partition, Partitions},
     port::{
         Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
-        TimerId, TokenHash, Window,
+        TimerId, TimerSet, TokenHash, Window,
     },
     redis::{Options, RedisStore},
 };
@@ -87,12 +87,12 @@ impl Store for Served {
     async fn due(
         &self,
         partition: Partition,
-        boot: BootId,
+        set: TimerSet,
         until: Timestamp,
         after: Option<Timer>,
         limit: usize,
     ) -> Result<Vec<Timer>, Error> {
-        self.store.due(partition, boot, until, after, limit).await
+        self.store.due(partition, set, until, after, limit).await
     }
 
     async fn unpublished(&self, partition: Partition, limit: usize) -> Result<Vec<Entry>, Error> {

@@ -7,7 +7,7 @@ use rollcall_testkit::{Direction, Fault, Proxy, RedisServer};
 use super::given::{Served, options};
 use crate::{
     RedisStore,
-    contract::given::{BOOT, FAR, arm, at, key, put, tell, timer, user},
+    contract::given::{BOOT, FAR, SESSIONS, arm, at, key, put, tell, timer, user},
     port::{Commit, Committed, Error, Outcome, Store as _, Timer, TimerChange},
     redis::Options,
 };
@@ -36,7 +36,7 @@ async fn flushed_scripts_are_loaded_again() {
     assert_eq!(second.entry.map(|entry| entry.sequence), Some(2));
     store.server.operate(&["SCRIPT", "FLUSH"]);
     let partition = key("a").partition(store.partitions());
-    assert_eq!(store.due(partition, BOOT, FAR, None, 10).await.unwrap(), []);
+    assert_eq!(store.due(partition, SESSIONS, FAR, None, 10).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
         (second.record, first.status, &b"two"[..])
     );
     let partition = key("a").partition(store.partitions());
-    assert_eq!(store.due(partition, BOOT, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
+    assert_eq!(store.due(partition, SESSIONS, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
     assert_eq!(store.unpublished(partition, 10).await.unwrap(), [second.entry.unwrap()]);
     let third = committed(&store, tell(key("a"), Some(second.record), "three")).await;
     assert!(third.record > second.record);
@@ -169,7 +169,7 @@ async fn a_full_server_refuses_a_commit_whole_and_recovers() {
     assert!(refused.to_string().contains("maxmemory"), "{refused}");
     assert_eq!(store.get(&[key("a")]).await.unwrap().remove(0).unwrap().version, first.record);
     let partition = key("a").partition(store.partitions());
-    assert_eq!(store.due(partition, BOOT, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
+    assert_eq!(store.due(partition, SESSIONS, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
     assert_eq!(store.heads().await.unwrap().iter().sum::<u64>(), 0);
     // A connection that is built anew still serves reads.
     store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -203,7 +203,7 @@ async fn what_is_not_ours_stops_nothing_else() {
     let key_of_timers = format!("{{p{:04}}}timers:{:x}", partition.0, BOOT.0);
     store.server.operate(&["ZADD", &key_of_timers, &at(20).0.to_string(), "poison"]);
 
-    let due = store.due(partition, BOOT, FAR, None, 10).await.unwrap();
+    let due = store.due(partition, SESSIONS, FAR, None, 10).await.unwrap();
     assert_eq!(due, [timer(owner, 1, 10), timer(owner, 2, 30)]);
 
     let name = format!("{{p{:04}}}u:1:1:b", key("b").partition(store.partitions()).0);
