@@ -40,6 +40,8 @@ pub enum Key {
     Subscriptions(AppId, UserId),
     /// The configuration of an app.
     App(AppId),
+    /// An entry of the audit log of an app, by its place in the ring of those.
+    Audit(AppId, u16),
 }
 
 impl Key {
@@ -47,7 +49,7 @@ impl Key {
     pub fn partition(&self, partitions: Partitions) -> Partition {
         match self {
             Self::User(app, user) | Self::Subscriptions(app, user) => partitions.of(*app, Some(user)),
-            Self::App(app) => partitions.of(*app, None),
+            Self::App(app) | Self::Audit(app, _) => partitions.of(*app, None),
         }
     }
 }

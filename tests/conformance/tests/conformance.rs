@@ -9,6 +9,7 @@ mod e_unsubscribe;
 mod edge;
 mod f_notification;
 mod frame_limits;
+mod g_admin;
 mod g_app;
 mod grpc;
 mod h_login;

@@ -64,8 +64,9 @@ pub async fn five_hundred_keys_are_read_at_once(store: Tested) {
 
 pub async fn kinds_of_records_are_apart(store: Tested) {
     let user = given::user("a");
-    assert_apart(&store, &[Key::User(app(1), user), Key::Subscriptions(app(1), user), Key::App(app(1))])
-        .await;
+    let (user, list) = (Key::User(app(1), user), Key::Subscriptions(app(1), user));
+    let audit = [(1, 1), (1, 11), (11, 1)].map(|(id, place)| Key::Audit(app(id), place));
+    assert_apart(&store, &[&[user, list, Key::App(app(1)), Key::App(app(11))][..], &audit].concat()).await;
 }
 
 pub async fn apps_with_the_same_user_id_are_apart(store: Tested) {

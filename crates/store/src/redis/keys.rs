@@ -9,6 +9,7 @@
 //! | `{p0012}u:1:5:alice` | string | record of a user: record and status version, 8 bytes each, and the value |
 //! | `{p0012}s:1:5:alice` | string | record of a subscription list, in the same form |
 //! | `{p0012}a:1` | string | record of an app, in the same form |
+//! | `{p0012}audit:1:17` | string | record of an entry of the app's audit log, by its place in their ring, in the same form |
 //! | `{p0012}q:1:5:alice` | string | times in µs of a user's last queries, 8 bytes each; `w` and `x` those of subscribes and unsubscribes |
 //! | `{p0012}timers:b007` | sorted set | timers of one boot's sessions; the score is the deadline in µs |
 //! | `{p0012}floor` | string | greatest version that a deleted record of the partition had |
@@ -54,6 +55,7 @@ pub(super) fn record(partition: Partition, key: &Key) -> String {
         Key::User(app, user) => tagged(partition, format_args!("u:{app}:{}", Prefixed(user))),
         Key::Subscriptions(app, user) => tagged(partition, format_args!("s:{app}:{}", Prefixed(user))),
         Key::App(app) => tagged(partition, format_args!("a:{app}")),
+        Key::Audit(app, place) => tagged(partition, format_args!("audit:{app}:{place}")),
     }
 }
 
@@ -161,6 +163,7 @@ mod tests {
         assert_eq!(record(partition, &Key::User(app(1), user("alice"))), "{p0012}u:1:5:alice");
         assert_eq!(record(partition, &Key::Subscriptions(app(1), user("alice"))), "{p0012}s:1:5:alice");
         assert_eq!(record(partition, &Key::App(app(1))), "{p0012}a:1");
+        assert_eq!(record(partition, &Key::Audit(app(1), 17)), "{p0012}audit:1:17");
         assert_eq!(timers(partition, BootId(0xb007)), "{p0012}timers:b007");
         assert_eq!(floor(partition), "{p0012}floor");
         assert_eq!(sequence(partition), "{p0012}sequence");

@@ -1,5 +1,6 @@
 //! The configuration of apps.
 
+use rollcall_domain::status::RecordVersion;
 use rollcall_domain::{code::Refusal, id::AppId};
 use rollcall_proto::{
     admin::v1::{
@@ -9,13 +10,16 @@ use rollcall_proto::{
     common::v1 as common,
     convert,
 };
-use rollcall_records::{App, KeyMaterial, TokenKey};
+use rollcall_records::{App, Intent, KeyMaterial, TokenKey};
 use tonic::{Request, Response, Status};
 
 use crate::{
     admin::{Admin, Wish},
     error::{failed, refused},
 };
+
+/// Who asks.
+const WHO: &str = "local";
 
 #[tonic::async_trait]
 impl AdminService for Admin {
@@ -28,7 +32,7 @@ impl AdminService for Admin {
         let switches = (Some(status), Some(friend_status));
         let (app, wish) =
             parse(app_id, edition, switches, limits, login_policy).map_err(|refusal| refused(&refusal))?;
-        let (created, token_key) = self.create(app, &wish).await.map_err(|error| failed(&error))?;
+        let (created, token_key) = self.create(app, WHO, &wish).await.map_err(|error| failed(&error))?;
         Ok(Response::new(CreateAppResponse { app: Some(to_wire(app, &created)), token_key }))
     }
 
@@ -42,12 +46,20 @@ impl AdminService for Admin {
         &self,
         request: Request<UpdateAppRequest>,
     ) -> Result<Response<UpdateAppResponse>, Status> {
-        let UpdateAppRequest { app_id, edition, status, friend_status, limits, login_policy } =
-            request.into_inner();
+        let UpdateAppRequest {
+            app_id,
+            edition,
+            status,
+            friend_status,
+            limits,
+            login_policy,
+            expected_version,
+        } = request.into_inner();
         let switches = (status, friend_status);
         let (app, wish) =
             parse(app_id, edition, switches, limits, login_policy).map_err(|refusal| refused(&refusal))?;
-        let updated = self.update(app, &wish).await.map_err(|error| failed(&error))?;
+        let updated =
+            self.update(app, &intent(WHO, expected_version), &wish).await.map_err(|error| failed(&error))?;
         Ok(Response::new(UpdateAppResponse { app: Some(to_wire(app, &updated)) }))
     }
 
@@ -55,11 +67,12 @@ impl AdminService for Admin {
         &self,
         request: Request<wire::AddTokenKeyRequest>,
     ) -> Result<Response<wire::AddTokenKeyResponse>, Status> {
-        let wire::AddTokenKeyRequest { app_id, kid, ed25519_public_key } = request.into_inner();
+        let wire::AddTokenKeyRequest { app_id, kid, ed25519_public_key, expected_version } =
+            request.into_inner();
         let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
-        let added = self.add_key(app, &kid, &ed25519_public_key).await;
-        let token_key = added.map_err(|error| failed(&error))?;
-        Ok(Response::new(wire::AddTokenKeyResponse { token_key }))
+        let added = self.add_key(app, &intent(WHO, expected_version), &kid, &ed25519_public_key).await;
+        let (changed, token_key) = added.map_err(|error| failed(&error))?;
+        Ok(Response::new(wire::AddTokenKeyResponse { token_key, version: changed.version.0 }))
     }
 
     async fn list_token_keys(
@@ -67,20 +80,25 @@ impl AdminService for Admin {
         request: Request<wire::ListTokenKeysRequest>,
     ) -> Result<Response<wire::ListTokenKeysResponse>, Status> {
         let app = convert::app_id(request.into_inner().app_id).map_err(|refusal| refused(&refusal))?;
-        let keys = self.keys(app).await.map_err(|error| failed(&error))?;
+        let App { keys, version, .. } = self.get(app).await.map_err(|error| failed(&error))?;
         let keys = keys.into_iter().map(key_to_wire).collect();
-        Ok(Response::new(wire::ListTokenKeysResponse { keys }))
+        Ok(Response::new(wire::ListTokenKeysResponse { keys, version: version.0 }))
     }
 
     async fn remove_token_key(
         &self,
         request: Request<wire::RemoveTokenKeyRequest>,
     ) -> Result<Response<wire::RemoveTokenKeyResponse>, Status> {
-        let wire::RemoveTokenKeyRequest { app_id, kid } = request.into_inner();
+        let wire::RemoveTokenKeyRequest { app_id, kid, expected_version } = request.into_inner();
         let app = convert::app_id(app_id).map_err(|refusal| refused(&refusal))?;
-        self.remove_key(app, &kid).await.map_err(|error| failed(&error))?;
-        Ok(Response::new(wire::RemoveTokenKeyResponse {}))
+        let removed = self.remove_key(app, &intent(WHO, expected_version), &kid).await;
+        let changed = removed.map_err(|error| failed(&error))?;
+        Ok(Response::new(wire::RemoveTokenKeyResponse { version: changed.version.0 }))
     }
+}
+
+fn intent(who: &str, expected_version: u64) -> Intent<'_> {
+    Intent { who, expected: (expected_version != 0).then_some(RecordVersion(expected_version)) }
 }
 
 fn key_to_wire(key: TokenKey) -> wire::TokenKey {
