@@ -10,7 +10,7 @@ use rollcall_domain::{
     policy::LoginPolicy,
 };
 use rollcall_proto::{common::v1 as common, convert};
-use rollcall_records::{App, Apps, Error, Intent, KeyMaterial, TokenKey};
+use rollcall_records::{App, Apps, AuditPage, Error, Intent, KeyMaterial, TokenKey};
 use rollcall_runtime::rng;
 use tracing::info;
 
@@ -85,6 +85,16 @@ impl Admin {
     /// Reads an app; an unknown one is refused with 70020.
     pub(crate) async fn get(&self, app: AppId) -> Result<App, Error> {
         Ok(self.apps.read(app).await?.as_ref().clone())
+    }
+
+    /// Reads the audit log of an app, as [`Apps::audit`] does.
+    pub(crate) async fn audit(
+        &self,
+        app: AppId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditPage, Error> {
+        self.apps.audit(app, before, limit).await
     }
 
     /// Changes an app; an unknown one is refused with 70020.

@@ -8,6 +8,7 @@
 mod admin;
 mod config;
 mod error;
+mod gate;
 mod grpc;
 mod leases;
 mod metrics;

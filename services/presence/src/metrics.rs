@@ -38,6 +38,8 @@ pub(crate) struct Metrics {
     pub(crate) sweep_failures: Counter,
     /// How long after their deadline sessions ended.
     pub(crate) lag: Histogram,
+    /// Calls of the admin service refused for their credential: unknown, and with too little access.
+    pub(crate) shut_out: [Counter; 2],
 }
 
 /// The place of sessions whose gateway is dead, behind the reasons.
@@ -98,6 +100,13 @@ impl Metrics {
                 "rollcall_presence_sweep_lag_seconds",
                 "Time from a session's deadline to its end by a sweep.",
                 LONG,
+            ),
+            shut_out: registry.counters(
+                "rollcall_presence_admin_calls_refused",
+                "Calls of the admin service refused for their credential: none or one that is not known, or one \
+                 that may do less.",
+                "reason",
+                ["unauthenticated", "denied"],
             ),
         }
     }

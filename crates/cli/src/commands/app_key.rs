@@ -87,13 +87,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let algorithm = if ed25519_public_key.is_empty() { "HS256" } else { "EdDSA" };
             let message =
                 AddTokenKeyRequest { app_id, kid: kid.clone(), ed25519_public_key, expected_version };
-            let added = admin::connect(&admin).await?.add_token_key(admin::request(&admin, message)).await;
+            let added = admin::connect(&admin).await?.add_token_key(admin::request(&admin, message)?).await;
             let token_key = admin::outcome(&admin, "app key add", added)?.token_key;
             let token_key = (!token_key.is_empty()).then_some(token_key.as_str());
             show(admin.output, &[Line { kid: &kid, algorithm, token_key }])
         }
         Verb::List { app_id, admin } => {
-            let message = admin::request(&admin, ListTokenKeysRequest { app_id });
+            let message = admin::request(&admin, ListTokenKeysRequest { app_id })?;
             let listed = admin::connect(&admin).await?.list_token_keys(message).await;
             let keys = admin::outcome(&admin, "app key list", listed)?.keys;
             let lines: Vec<Line<'_>> = keys
@@ -104,7 +104,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
         Verb::Remove { which: Which { app_id, kid, expected_version }, admin } => {
             let expected_version = expected_version.unwrap_or(0);
-            let message = admin::request(&admin, RemoveTokenKeyRequest { app_id, kid, expected_version });
+            let message = admin::request(&admin, RemoveTokenKeyRequest { app_id, kid, expected_version })?;
             let removed = admin::connect(&admin).await?.remove_token_key(message).await;
             admin::outcome(&admin, "app key remove", removed).map(drop)
         }
