@@ -11,11 +11,12 @@ use rollcall_proto::{
 use serde::Serialize;
 use tonic::{
     Request, Response, Status,
+    metadata::MetadataValue,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use crate::{
-    args::{AdminOptions, Edition, LimitOptions, LoginPolicy, Output},
+    args::{AdminOptions, Edition, LimitOptions, LoginPolicy, Output, Secret},
     failure::Failure,
     output,
 };
@@ -65,11 +66,20 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Makes a request with the deadline of the options.
-pub(crate) fn request<T>(options: &AdminOptions, message: T) -> Request<T> {
+/// Makes a request with the deadline and the token of the options.
+pub(crate) fn request<T>(options: &AdminOptions, message: T) -> Result<Request<T>, Failure> {
     let mut request = Request::new(message);
     request.set_timeout(options.timeout);
-    request
+    if let Some(Secret(token)) = &options.admin_token {
+        // The text is not repeated: it is secret.
+        let value = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
+            Failure::Usage(
+                "--admin-token is malformed, expected what `rollcallctl admin-token` printed".to_owned(),
+            )
+        })?;
+        request.metadata_mut().insert("authorization", value);
+    }
+    Ok(request)
 }
 
 /// Reads how a call ended. A connection that ends with it was refused, by TLS it may be at the first call only.
@@ -119,8 +129,9 @@ pub(crate) fn login_policy(policy: Option<LoginPolicy>) -> i32 {
     policy as i32
 }
 
+/// An app as JSON.
 #[derive(Debug, Serialize)]
-struct AppLine<'a> {
+pub(crate) struct AppLine<'a> {
     app_id: u32,
     edition: &'static str,
     status: bool,
@@ -146,54 +157,67 @@ pub(crate) fn show(output: Output, app: Option<AppSettings>, token_key: Option<&
     output::write(&text(output, &app.unwrap_or_default(), token_key)?)
 }
 
-fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<String, Failure> {
-    let edition = match app.edition() {
+/// Returns an app as it is written as JSON.
+pub(crate) fn line<'a>(app: &AppSettings, token_key: Option<&'a str>) -> AppLine<'a> {
+    let Limits { query_ids, subscribe_ids, subscriptions, window_calls, friends } =
+        app.limits.unwrap_or_default();
+    AppLine {
+        app_id: app.app_id,
+        edition: edition_name(app),
+        status: app.status,
+        friend_status: app.friend_status,
+        login_policy: login_policy_name(app),
+        limits: LimitLine { query_ids, subscribe_ids, subscriptions, window_calls, friends },
+        version: app.version,
+        token_key,
+    }
+}
+
+/// Lists the settings of an app by name, as people read them.
+pub(crate) fn settings(app: &AppSettings) -> [(&'static str, String); 9] {
+    let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let limits = app.limits.unwrap_or_default();
+    [
+        ("edition", edition_name(app).to_owned()),
+        ("status", switch(app.status)),
+        ("friend status", switch(app.friend_status)),
+        ("login policy", login_policy_name(app).to_owned()),
+        ("limit query ids", limits.query_ids.to_string()),
+        ("limit subscribe ids", limits.subscribe_ids.to_string()),
+        ("limit subscriptions", limits.subscriptions.to_string()),
+        ("limit window calls", limits.window_calls.to_string()),
+        ("limit friends", limits.friends.to_string()),
+    ]
+}
+
+fn edition_name(app: &AppSettings) -> &'static str {
+    match app.edition() {
         WireEdition::Premium => "PREMIUM",
         WireEdition::Standard => "STANDARD",
         WireEdition::Unknown => "UNKNOWN",
-    };
-    let login_policy = match app.login_policy() {
+    }
+}
+
+fn login_policy_name(app: &AppSettings) -> &'static str {
+    match app.login_policy() {
         WirePolicy::Single => "SINGLE",
         WirePolicy::Dual => "DUAL",
         WirePolicy::Triple => "TRIPLE",
         WirePolicy::Multi => "MULTI",
         WirePolicy::Unknown => "UNKNOWN",
-    };
-    let limits = app.limits.unwrap_or_default();
-    let Limits { query_ids, subscribe_ids, subscriptions, window_calls, friends } = limits;
+    }
+}
+
+fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<String, Failure> {
     if output == Output::Json {
-        let limits = LimitLine { query_ids, subscribe_ids, subscriptions, window_calls, friends };
-        let AppSettings { app_id, status, friend_status, version, .. } = *app;
-        return output::json_line(&AppLine {
-            app_id,
-            edition,
-            status,
-            friend_status,
-            login_policy,
-            limits,
-            version,
-            token_key,
-        });
+        return output::json_line(&line(app, token_key));
     }
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
-    let mut rows = vec![
-        row("app id", app.app_id.to_string()),
-        row("edition", edition.to_owned()),
-        row("status", switch(app.status)),
-        row("friend status", switch(app.friend_status)),
-        row("login policy", login_policy.to_owned()),
-        row("limit query ids", query_ids.to_string()),
-        row("limit subscribe ids", subscribe_ids.to_string()),
-        row("limit subscriptions", subscriptions.to_string()),
-        row("limit window calls", window_calls.to_string()),
-        row("limit friends", friends.to_string()),
-        row("version", app.version.to_string()),
-    ];
-    if let Some(key) = token_key {
-        rows.push(row("token key", key.to_owned()));
-    }
-    Ok(output::table(&[], rows))
+    let row = |(name, value): (&str, String)| vec![name.to_owned(), value];
+    let first = [("app id", app.app_id.to_string())];
+    let last = [("version", app.version.to_string())];
+    let key = token_key.map(|key| ("token key", key.to_owned()));
+    let rows = first.into_iter().chain(settings(app)).chain(last).chain(key);
+    Ok(output::table(&[], rows.map(row)))
 }
 
 /// Returns the innermost reason, which is the one that says something.

@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
 use crate::commands::{
-    app_create, app_key, app_set, app_show, certs, kick, status_get, status_set, subscribe, token, watch,
+    admin_token, app_audit, app_create, app_key, app_set, app_show, certs, kick, status_get, status_set,
+    subscribe, token, watch,
 };
 
 const ABOUT: &str = "\
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     App(App),
     /// Makes the certificates by which the processes of a cluster, backends and operators know each other
     Certs(certs::Args),
+    /// Makes a token for an operator, and the line by which the server knows it
+    AdminToken(admin_token::Args),
     /// Makes a token for a user, as the app's backend would
     Token(token::Args),
     /// Ends all sessions of a user and revokes the tokens issued so far, as the app's backend would
@@ -74,6 +77,8 @@ pub(crate) enum App {
     Set(app_set::Args),
     /// Adds, lists and removes the keys by which tokens of an app are checked
     Key(app_key::Args),
+    /// Shows who changed what of an app, the latest change first
+    Audit(app_audit::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,12 +170,32 @@ pub(crate) struct AdminOptions {
     /// Its key, as operator.key
     #[arg(long, env = "ROLLCALL_CERT_KEY", value_name = "FILE", requires_all = ["ca", "cert"])]
     pub(crate) cert_key: Option<PathBuf>,
+    /// Token of an operator, as printed by `rollcallctl admin-token`, where the server has a file of credentials; better
+    /// given by the environment, since other users of this machine can read command lines
+    #[arg(long, env = "ROLLCALL_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) admin_token: Option<Secret>,
     /// Longest wait for the answer
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,
     /// How to write the output
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
 }
 
 /// Limits of an app; those not named are left, or stand at their defaults in a new app.

@@ -10,6 +10,12 @@ pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Returns 32 random bytes: a token that nobody guesses.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that draws chance")]
+pub(crate) fn random_key() -> [u8; 32] {
+    rand::rng().random()
+}
+
 /// Returns 64 random bits.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that draws chance")]
 pub(crate) fn random() -> u64 {

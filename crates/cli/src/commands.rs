@@ -1,5 +1,7 @@
 //! The commands, one module for each: its options, and what it does.
 
+pub(crate) mod admin_token;
+pub(crate) mod app_audit;
 pub(crate) mod app_create;
 pub(crate) mod app_key;
 pub(crate) mod app_set;
@@ -24,6 +26,8 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::App(App::Show(args)) => app_show::run(args).await,
         Command::App(App::Set(args)) => app_set::run(args).await,
         Command::App(App::Key(args)) => app_key::run(args).await,
+        Command::App(App::Audit(args)) => app_audit::run(args).await,
+        Command::AdminToken(args) => admin_token::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Kick(args) => kick::run(args).await,
         Command::Token(args) => token::run(&args),

@@ -1,7 +1,10 @@
-//! The records of apps, read through a short cache.
+//! The records of apps, read through a short cache. `apps/changes.rs` changes them, `apps/audit.rs` has the log of that.
 //!
 //! Every call needs its app; a cache of one second spares the store without breaking the 5 s within which a
 //! change of settings takes effect (SPEC G1). That an app does not exist is remembered too.
+
+mod audit;
+mod changes;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -13,15 +16,13 @@ use rollcall_domain::{
     id::AppId,
     status::RecordVersion,
 };
-use rollcall_proto::trace::TraceParent;
 use rollcall_store::{Key, Record, Store};
 
-use crate::{
-    call::Call,
-    codec,
-    commit::{self, Done, Plan},
-    error::Error,
+pub use self::{
+    audit::{AUDIT_MAX, AuditEntry, AuditPage, Deed, ShownKey},
+    changes::Intent,
 };
+use crate::{codec, error::Error};
 
 /// How long an answer of the store is held.
 const FRESH: Duration = Duration::from_secs(1);
@@ -76,6 +77,12 @@ pub struct Apps {
     held: Arc<Mutex<HashMap<AppId, Held>>>,
 }
 
+/// An app with the last entry of its audit log.
+struct Stored {
+    app: App,
+    last: Option<AuditEntry>,
+}
+
 struct Held {
     app: Option<Arc<App>>,
     until: Duration,
@@ -103,60 +110,8 @@ impl Apps {
         self.fetch(app, (self.elapsed)()).await?.ok_or_else(|| unknown(app).into())
     }
 
-    /// Stores a new app; one that exists is refused with 6017, and nothing changes.
-    pub async fn create(&self, app: AppId, settings: Settings, keys: Vec<TokenKey>) -> Result<App, Error> {
-        let value = codec::app::encode(&settings, &keys);
-        let trace = TraceParent::default();
-        let call = Call::from(&trace);
-        let ((), _, done) = commit::commit(&*self.store, Key::App(app), call, |record, _now| match record {
-            Some(_) => Err(exists(app).into()),
-            None => Ok(((), Some(Plan::put(value.clone())))),
-        })
-        .await?;
-        self.forget(app);
-        let Done::Committed(committed) = done else { return Err(exists(app).into()) };
-        Ok(App { settings, keys, version: committed.record })
-    }
-
-    /// Lets `change` make new settings of those stored, and commits them if they differ. An app that does not
-    /// exist is refused with 70020.
-    pub async fn update(
-        &self,
-        app: AppId,
-        mut change: impl FnMut(&Settings) -> Result<Settings, Refusal> + Send,
-    ) -> Result<App, Error> {
-        self.modify(app, |before| Ok(App { settings: change(&before.settings)?, ..before.clone() })).await
-    }
-
-    /// Lets `change` make new keys of those stored, as [`Apps::update`] does with settings.
-    pub async fn update_keys(
-        &self,
-        app: AppId,
-        mut change: impl FnMut(&[TokenKey]) -> Result<Vec<TokenKey>, Refusal> + Send,
-    ) -> Result<App, Error> {
-        self.modify(app, |before| Ok(App { keys: change(&before.keys)?, ..before.clone() })).await
-    }
-
-    async fn modify(
-        &self,
-        app: AppId,
-        mut change: impl FnMut(&App) -> Result<App, Refusal> + Send,
-    ) -> Result<App, Error> {
-        let trace = TraceParent::default();
-        let call = Call::from(&trace);
-        let (mut after, _, done) = commit::commit(&*self.store, Key::App(app), call, |record, _now| {
-            let before = decode(record)?.ok_or_else(|| unknown(app))?;
-            let after = change(&before)?;
-            let changed = after != before;
-            let plan = changed.then(|| Plan::put(codec::app::encode(&after.settings, &after.keys)));
-            Ok((after, plan))
-        })
-        .await?;
-        self.forget(app);
-        if let Done::Committed(committed) = done {
-            after.version = committed.record;
-        }
-        Ok(after)
+    async fn stored(&self, app: AppId) -> Result<Option<Stored>, Error> {
+        decode_all(self.store.get(&[Key::App(app)]).await?.into_iter().next().flatten())
     }
 
     async fn fetch(&self, app: AppId, now: Duration) -> Result<Option<Arc<App>>, Error> {
@@ -185,18 +140,26 @@ impl Apps {
     }
 }
 
+/// Reads the record of an app as every call needs it.
 fn decode(record: Option<Record>) -> Result<Option<App>, Error> {
     let Some(record) = record else { return Ok(None) };
-    let (settings, keys) = codec::app::decode(record.value).map_err(Error::unreadable("app"))?;
-    Ok(Some(App { settings, keys, version: record.version }))
+    let read = codec::app::decode(record.value).map_err(Error::unreadable("app"))?;
+    Ok(Some(App { settings: read.settings, keys: read.keys, version: record.version }))
+}
+
+/// Reads all of the record of an app.
+fn decode_all(record: Option<Record>) -> Result<Option<Stored>, Error> {
+    let Some(record) = record else { return Ok(None) };
+    let version = record.version;
+    let codec::app::Read { settings, keys, last } =
+        codec::app::decode(record.value).map_err(Error::unreadable("app"))?;
+    let last = last.map(codec::audit::decode).transpose().map_err(Error::unreadable("audit log"))?;
+    let last = last.map(|last| AuditEntry { after: version, ..last });
+    Ok(Some(Stored { app: App { settings, keys, version }, last }))
 }
 
 fn unknown(app: AppId) -> Refusal {
     Refusal::new(Code::AppUnknown, format!("app {app} is not known, expected one that was created"))
-}
-
-fn exists(app: AppId) -> Refusal {
-    Refusal::new(Code::InvalidParameter, format!("app {app} exists, expected an id that is free"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! checked like anything from outside, so a record that does not decode is an error and never a panic.
 
 pub(crate) mod app;
+pub(crate) mod audit;
 pub(crate) mod list;
 pub(crate) mod user;
 

@@ -21,7 +21,9 @@ mod windows;
 #[cfg(test)]
 mod fixture;
 
-pub use apps::{App, Apps, Elapsed, KeyMaterial, TokenKey};
+pub use apps::{
+    AUDIT_MAX, App, Apps, AuditEntry, AuditPage, Deed, Elapsed, Intent, KeyMaterial, ShownKey, TokenKey,
+};
 pub use call::Call;
 pub use codec::Error as CodecError;
 pub use counts::OutboxCounts;

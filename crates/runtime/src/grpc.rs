@@ -31,8 +31,10 @@ use tonic_health::{
 use tracing::{debug, warn};
 
 use crate::{error::Error, tls::Tls, trace};
+pub use admit::certified_role;
 use dial::Dialer;
 pub use endpoints::{Endpoints, Picked};
+pub use seldom::Seldom;
 pub use traced::Traced;
 
 /// The greatest number of calls open at once on one connection; further ones wait with the caller.

@@ -42,6 +42,8 @@ pub enum Key {
     Friends(AppId, UserId),
     /// The configuration of an app.
     App(AppId),
+    /// An entry of the audit log of an app, by its place in the ring of those.
+    Audit(AppId, u16),
 }
 
 impl Key {
@@ -51,7 +53,7 @@ impl Key {
             Self::User(app, user) | Self::Subscriptions(app, user) | Self::Friends(app, user) => {
                 partitions.of(*app, Some(user))
             }
-            Self::App(app) => partitions.of(*app, None),
+            Self::App(app) | Self::Audit(app, _) => partitions.of(*app, None),
         }
     }
 }

@@ -10,7 +10,7 @@ use rollcall_domain::{
     policy::LoginPolicy,
 };
 use rollcall_proto::{common::v1 as common, convert};
-use rollcall_records::{App, Apps, Error, KeyMaterial, TokenKey};
+use rollcall_records::{App, Apps, AuditPage, Error, Intent, KeyMaterial, TokenKey};
 use rollcall_runtime::rng;
 use tracing::info;
 
@@ -72,14 +72,13 @@ impl Wish {
 impl Admin {
     /// Creates an app, and returns it with its token key, which is shown this once. One that exists is refused
     /// with 6017.
-    pub(crate) async fn create(&self, app: AppId, wish: &Wish) -> Result<(App, String), Error> {
+    pub(crate) async fn create(&self, app: AppId, who: &str, wish: &Wish) -> Result<(App, String), Error> {
         let settings = wish.overlay(&Settings::default())?;
         let secret = rng::hex_key();
         let key =
             TokenKey { kid: FIRST_KID.to_owned(), material: KeyMaterial::Hs256(Bytes::from(secret.clone())) };
-        let created = self.apps.create(app, settings, vec![key]).await?;
-        let Settings { edition, status, friend_status, login_policy, .. } = settings;
-        info!(app = app.get(), ?edition, status, friend_status, ?login_policy, "created an app");
+        let created = self.apps.create(app, who, settings, vec![key]).await?;
+        info!(app = app.get(), who, version = created.version.0, ?settings, "created an app");
         Ok((created, secret))
     }
 
@@ -88,19 +87,21 @@ impl Admin {
         Ok(self.apps.read(app).await?.as_ref().clone())
     }
 
+    /// Reads the audit log of an app, as [`Apps::audit`] does.
+    pub(crate) async fn audit(
+        &self,
+        app: AppId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditPage, Error> {
+        self.apps.audit(app, before, limit).await
+    }
+
     /// Changes an app; an unknown one is refused with 70020.
-    pub(crate) async fn update(&self, app: AppId, wish: &Wish) -> Result<App, Error> {
-        let updated = self.apps.update(app, |settings| wish.overlay(settings)).await?;
-        let Settings { edition, status, friend_status, login_policy, .. } = updated.settings;
-        info!(
-            app = app.get(),
-            ?edition,
-            status,
-            friend_status,
-            ?login_policy,
-            version = updated.version.0,
-            "changed an app"
-        );
+    pub(crate) async fn update(&self, app: AppId, intent: &Intent<'_>, wish: &Wish) -> Result<App, Error> {
+        let updated = self.apps.update(app, intent, |settings| wish.overlay(settings)).await?;
+        let App { settings, version, .. } = &updated;
+        info!(app = app.get(), who = intent.who, version = version.0, ?settings, "changed an app");
         Ok(updated)
     }
 }

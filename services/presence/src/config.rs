@@ -1,6 +1,6 @@
 //! The configuration of presence.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use rollcall_runtime::config::{Profile, Validate};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where presence is reached by gRPC; port 0 takes any that is free. `127.0.0.1:7701` by default.
     pub listen: SocketAddr,
+    /// The file of credentials of the admin service, which is read again when it changes. Empty by default: then whoever
+    /// may call the admin service may do all of it.
+    pub admin_credentials: PathBuf,
     /// How long after its last heartbeat a session ends (SPEC A7). 400 s by default, at least 1 s. Equal to the
     /// gateways'.
     #[serde(with = "humantime_serde")]
@@ -48,6 +51,7 @@ impl Config {
     pub fn profile(profile: Profile) -> Self {
         let defaults = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7701)),
+            admin_credentials: PathBuf::new(),
             expiry: Duration::from_secs(400),
             sweep_every: Duration::from_millis(500),
             lease: Duration::from_secs(36),

@@ -21,7 +21,7 @@ use rollcall_domain::{
     time::Timestamp,
 };
 use rollcall_proto::{event::v1::Change, trace::TraceParent};
-use rollcall_records::Error;
+use rollcall_records::{Error, Intent};
 use rollcall_runtime::{Clock, config::Profile, metrics::Registry};
 use rollcall_store::{
     Commit, Key, MemoryStore, Outcome, Partition, Partitions, Record, Store,
@@ -38,6 +38,9 @@ use crate::{
     service::Parts,
     sessions::{Caller, LoggedIn, Login, Query, Set},
 };
+
+/// The intent of changes of apps.
+pub(crate) const TEST: Intent<'static> = Intent { who: "test", expected: None };
 
 pub(crate) const EXPIRY: Duration = Duration::from_secs(400);
 /// The store's time at the beginning, in seconds.
@@ -69,7 +72,7 @@ impl Fixture {
             limits: None,
             login_policy: Some(LoginPolicy::Multi),
         };
-        let (_, key) = parts.admin.create(app(), &wish).await.unwrap();
+        let (_, key) = parts.admin.create(app(), "test", &wish).await.unwrap();
         let opened = store.open_lease(BOOT, leases::hash(&TOKEN)).await.unwrap();
         assert_eq!(opened, Opening::Opened);
         parts.sweep.leases.look().await.unwrap();

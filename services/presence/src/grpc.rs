@@ -1,9 +1,9 @@
 //! The calls of presence over gRPC: parse, call, reply.
 
-mod admin;
+pub(crate) mod admin;
 pub(crate) mod gateway;
 mod presence;
-mod user;
+pub(crate) mod user;
 
 use rollcall_domain::code::Refusal;
 use rollcall_proto::{common::v1 as common, convert};

@@ -9,6 +9,7 @@ mod admin;
 mod clears;
 mod config;
 mod error;
+mod gate;
 mod grpc;
 mod leases;
 mod metrics;

@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     pub(crate) clear_failures: Counter,
     /// How long after their time custom statuses cleared.
     pub(crate) clear_lag: Histogram,
+    /// Calls of the admin service refused for their credential: unknown, and with too little access.
+    pub(crate) shut_out: [Counter; 2],
 }
 
 /// The place of sessions whose gateway is dead, behind the reasons.
@@ -117,6 +119,13 @@ impl Metrics {
                 "rollcall_presence_clear_lag_seconds",
                 "Time from when a custom status was to clear to when it did.",
                 LONG,
+            ),
+            shut_out: registry.counters(
+                "rollcall_presence_admin_calls_refused",
+                "Calls of the admin service refused for their credential: none or one that is not known, or one \
+                 that may do less.",
+                "reason",
+                ["unauthenticated", "denied"],
             ),
         }
     }

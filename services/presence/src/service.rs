@@ -27,7 +27,8 @@ use crate::{
     clears::{ClearLooks, Clears},
     config::Config,
     error::Error,
-    grpc::{SERVICE_NAMES, gateway::Gateways},
+    gate::Gate,
+    grpc::{SERVICE_NAMES, admin::Operators, gateway::Gateways, user::Backends},
     leases::{Leases, Undertaker},
     metrics::Metrics,
     reports::Reports,
@@ -40,6 +41,7 @@ pub struct Service {
     listener: Listener,
     bus: Arc<dyn Bus>,
     parts: Parts,
+    gate: Gate,
     ready: ops::Part,
 }
 
@@ -57,7 +59,7 @@ pub(crate) struct Parts {
 }
 
 impl Service {
-    /// Listens on the configured address.
+    /// Listens on the configured address. Fails too if the file of credentials cannot be read.
     pub fn bind(
         config: &Config,
         store: Arc<dyn Store>,
@@ -68,7 +70,8 @@ impl Service {
         let listener = Listener::bind(config.listen)?;
         let ready = ops.readiness.part("presence");
         let parts = Parts::new(config, store, bus.clone(), clock, &ops.metrics);
-        Ok(Self { listener, bus, parts, ready })
+        let gate = Gate::load(&config.admin_credentials, parts.sessions.metrics.clone())?;
+        Ok(Self { listener, bus, parts, gate, ready })
     }
 
     /// Takes connections as `tls` says; in clear text unless told otherwise.
@@ -93,13 +96,15 @@ impl Service {
         let guard = Arc::new(committed.clone().drop_guard());
         let share = || Arc::clone(&guard);
 
+        let gate = self.gate;
         let routes = Routes::new(PresenceServiceServer::new(sessions.clone()))
-            .add_service(UserServiceServer::new(sessions))
+            .add_service(UserServiceServer::new(Backends { sessions, gate: gate.clone() }))
             .add_service(GatewayServiceServer::new(gateways))
-            .add_service(AdminServiceServer::new(admin));
+            .add_service(AdminServiceServer::new(Operators { admin, gate: gate.clone() }));
         let serving = grpc::serve(self.listener, routes, &SERVICE_NAMES, stop.clone());
         tasks.spawn("gRPC server", holding(share(), serving));
         tasks.spawn("reports", holding(share(), endless(reports.run(self.bus, stop.clone()))));
+        tasks.spawn("credentials", endless(gate.run(stop.clone())));
         tasks.spawn("leases", endless(undertaker.run(stop.clone())));
         tasks.spawn("sweep", holding(share(), endless(sweep.run(stop.clone()))));
         tasks.spawn("clears", holding(share(), endless(clears.run(stop.clone()))));

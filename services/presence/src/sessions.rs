@@ -163,17 +163,18 @@ impl Sessions {
         Ok(token.expires_at)
     }
 
-    /// Ends all sessions of a user, and revokes the tokens that were issued until now (SPEC H7).
+    /// Ends all sessions of a user, as `who` asks, and revokes the tokens that were issued until now (SPEC H7).
     pub(crate) async fn kick(
         &self,
         app: AppId,
         user: UserId,
+        who: &str,
         call: impl Into<Call<'_>>,
     ) -> Result<KickedUser, Error> {
         self.apps.get(app).await?;
         let applied = self.users.apply(app, &user, call, |state, now| Ok(Some(state.on_kick(now)))).await?;
         self.metrics.decided(&applied.ended);
-        info!(app = app.get(), %user, sessions = applied.ended.len(), "kicked a user");
+        info!(app = app.get(), %user, who, sessions = applied.ended.len(), "kicked a user");
         let revoked_until = applied.state.revoked_until.unwrap_or_default();
         Ok(KickedUser { sessions: applied.ended.len(), revoked_until })
     }

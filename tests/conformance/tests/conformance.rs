@@ -12,6 +12,7 @@ mod edge;
 mod f_friends;
 mod f_notification;
 mod frame_limits;
+mod g_admin;
 mod g_app;
 mod grpc;
 mod h_login;

@@ -106,6 +106,7 @@ impl App {
             friend_status: Some(setup.friend_status),
             limits: Some(setup.limits),
             login_policy: setup.login_policy as i32,
+            expected_version: 0,
         };
         let mut admin = AdminServiceClient::new(self.addresses.channel(Role::Presence, Role::Operator));
         admin.update_app(request).await.expect("an app can be changed");

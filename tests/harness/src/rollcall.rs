@@ -237,6 +237,16 @@ impl Rollcall {
         Process::spawn(name, command, &self.folder.0)
     }
 
+    /// Starts a command of `rollcallctl` for operators, with what it needs to reach the admin service.
+    pub fn operate(&self, name: &str, arguments: &[&str]) -> Process {
+        let Addresses { admin, certs, .. } = &*self.addresses;
+        let scheme = if certs.is_some() { "https" } else { "http" };
+        let options = certs.as_ref().map(Certs::options).unwrap_or_default();
+        let admin = format!("{scheme}://{admin}");
+        let whereto = ["--admin", &admin].into_iter().chain(options.iter().map(String::as_str));
+        self.ctl(name, &arguments.iter().copied().chain(whereto).collect::<Vec<_>>())
+    }
+
     /// Returns the folder of the test, which is gone with it.
     pub fn folder(&self) -> &Path {
         &self.folder.0

@@ -32,6 +32,8 @@ fn every_command_has_a_help_with_examples() {
         "app show",
         "app set",
         "app key",
+        "app audit",
+        "admin-token",
         "kick",
         "certs",
         "token",
@@ -97,6 +99,11 @@ fn wrong_usage_is_refused_before_anything_is_asked_of_a_server() {
         vec!["token", "--app-id", "1", "--user-id", "a\tb", "--key", &key],
         vec!["token", "--app-id", "one", "--user-id", "alice", "--key", &key],
         vec!["app", "create", "--app-id", "1", "--edition", "gold"],
+        vec!["app", "audit", "--app-id", "1", "--limit", "0"],
+        vec!["admin-token", "--name", "a b", "--access", "read"],
+        vec!["admin-token", "--name", "local", "--access", "read"],
+        vec!["admin-token", "--name", "a", "--access", "write"],
+        vec!["admin-token", "--name", "a"],
     ] {
         refused(parse(&line));
     }

@@ -66,6 +66,9 @@ struct Which {
     /// Name of the key, which tokens carry as `kid`
     #[arg(long, value_name = "NAME")]
     kid: String,
+    /// Version that the app must have, as shown by `app show`; with another one nothing is changed
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    expected_version: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,17 +81,19 @@ struct Line<'a> {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
-        Verb::Add { which: Which { app_id, kid }, public_key, admin } => {
+        Verb::Add { which: Which { app_id, kid, expected_version }, public_key, admin } => {
+            let expected_version = expected_version.unwrap_or(0);
             let ed25519_public_key = public_key.as_deref().map(read_public).transpose()?.unwrap_or_default();
             let algorithm = if ed25519_public_key.is_empty() { "HS256" } else { "EdDSA" };
-            let message = AddTokenKeyRequest { app_id, kid: kid.clone(), ed25519_public_key };
-            let added = admin::connect(&admin).await?.add_token_key(admin::request(&admin, message)).await;
+            let message =
+                AddTokenKeyRequest { app_id, kid: kid.clone(), ed25519_public_key, expected_version };
+            let added = admin::connect(&admin).await?.add_token_key(admin::request(&admin, message)?).await;
             let token_key = admin::outcome(&admin, "app key add", added)?.token_key;
             let token_key = (!token_key.is_empty()).then_some(token_key.as_str());
             show(admin.output, &[Line { kid: &kid, algorithm, token_key }])
         }
         Verb::List { app_id, admin } => {
-            let message = admin::request(&admin, ListTokenKeysRequest { app_id });
+            let message = admin::request(&admin, ListTokenKeysRequest { app_id })?;
             let listed = admin::connect(&admin).await?.list_token_keys(message).await;
             let keys = admin::outcome(&admin, "app key list", listed)?.keys;
             let lines: Vec<Line<'_>> = keys
@@ -97,8 +102,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
                 .collect();
             show(admin.output, &lines)
         }
-        Verb::Remove { which: Which { app_id, kid }, admin } => {
-            let message = admin::request(&admin, RemoveTokenKeyRequest { app_id, kid });
+        Verb::Remove { which: Which { app_id, kid, expected_version }, admin } => {
+            let expected_version = expected_version.unwrap_or(0);
+            let message = admin::request(&admin, RemoveTokenKeyRequest { app_id, kid, expected_version })?;
             let removed = admin::connect(&admin).await?.remove_token_key(message).await;
             admin::outcome(&admin, "app key remove", removed).map(drop)
         }

@@ -12,7 +12,11 @@ const EXAMPLES: &str = "\
 Examples:
   rollcallctl app set --app-id 1 --status off
   rollcallctl app set --app-id 1 --edition premium --limit-subscriptions 50
-  rollcallctl app set --app-id 1 --login-policy multi";
+  rollcallctl app set --app-id 1 --login-policy multi
+
+  # only if nobody has changed the app since it was looked at
+  SEEN=$(rollcallctl app show --app-id 1 --output json | jq .version)
+  rollcallctl app set --app-id 1 --status off --expected-version $SEEN";
 
 /// The options that change something; one of them must be there.
 const CHANGES: [&str; 9] = [
@@ -48,6 +52,9 @@ pub(crate) struct Args {
     login_policy: Option<LoginPolicy>,
     #[command(flatten)]
     limits: LimitOptions,
+    /// Version that the app must have, as shown by `app show`; with another one nothing is changed
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    expected_version: Option<u64>,
     #[command(flatten)]
     admin: AdminOptions,
 }
@@ -60,8 +67,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         friend_status: args.friend_status.map(|status| status == Switch::On),
         limits: Some(admin::limits(args.limits)),
         login_policy: admin::login_policy(args.login_policy),
+        expected_version: args.expected_version.unwrap_or(0),
     };
     let mut service = admin::connect(&args.admin).await?;
-    let updated = service.update_app(admin::request(&args.admin, message)).await;
+    let updated = service.update_app(admin::request(&args.admin, message)?).await;
     admin::show(args.admin.output, admin::outcome(&args.admin, "app set", updated)?.app, None)
 }

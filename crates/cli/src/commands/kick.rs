@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let user_id = args.user_id.as_str();
     let message = KickUserRequest { app_id: args.app_id, user_id: user_id.to_owned() };
     let mut service = UserServiceClient::new(admin::channel(&args.admin).await?);
-    let kicked = service.kick_user(admin::request(&args.admin, message)).await;
+    let kicked = service.kick_user(admin::request(&args.admin, message)?).await;
     let KickUserResponse { sessions, revoked_until } = admin::outcome(&args.admin, "kick", kicked)?;
     output::write(&match args.admin.output {
         Output::Json => output::json_line(&Line { user_id, sessions, revoked_until })?,

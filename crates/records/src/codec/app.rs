@@ -1,4 +1,4 @@
-//! The record of an app: its settings and the keys of its tokens.
+//! The record of an app: its settings, the keys of its tokens, and the last entry of its audit log.
 
 use std::fmt;
 
@@ -11,6 +11,15 @@ use rollcall_domain::{
 
 use super::Error;
 use crate::apps::{KeyMaterial, TokenKey};
+
+/// What the record of an app says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) settings: Settings,
+    pub(crate) keys: Vec<TokenKey>,
+    /// The last entry of the audit log, not read yet; `None` in a record from before there was one.
+    pub(crate) last: Option<Bytes>,
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct StoredApp {
@@ -40,6 +49,9 @@ struct StoredApp {
     /// Apart from the others: who does not know them must not take one for a secret that is empty.
     #[prost(message, repeated, tag = "10")]
     ed25519_keys: Vec<StoredPublicKey>,
+    /// The record of an entry, which has no version of its own.
+    #[prost(bytes = "bytes", optional, tag = "12")]
+    last_audit_entry: Option<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -66,7 +78,7 @@ impl fmt::Debug for StoredKey {
 }
 
 /// Writes an app.
-pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
+pub(crate) fn encode(settings: &Settings, keys: &[TokenKey], last: Option<Bytes>) -> Bytes {
     let secrets = keys.iter().filter_map(|key| match &key.material {
         KeyMaterial::Hs256(secret) => Some(StoredKey { kid: key.kid.clone(), hs256: secret.clone() }),
         KeyMaterial::Ed25519(_) => None,
@@ -89,12 +101,13 @@ pub(crate) fn encode(settings: &Settings, keys: &[TokenKey]) -> Bytes {
         friend_status: settings.friend_status,
         keys: secrets.collect(),
         ed25519_keys: public_keys.collect(),
+        last_audit_entry: last,
     };
     stored.encode_to_vec().into()
 }
 
 /// Reads an app.
-pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
+pub(crate) fn decode(value: Bytes) -> Result<Read, Error> {
     let stored = StoredApp::decode(value)?;
     let or_default = |stored: u32, default: u32| if stored == 0 { default } else { stored };
     let limits = Limits {
@@ -121,6 +134,7 @@ pub(crate) fn decode(value: Bytes) -> Result<(Settings, Vec<TokenKey>), Error> {
             public_key.try_into().map_err(|_| Error::field("length of a public key", &length))?;
         keys.push(TokenKey { kid, material: KeyMaterial::Ed25519(public) });
     }
-    let StoredApp { status, friend_status, .. } = stored;
-    Ok((Settings { edition, status, friend_status, limits, login_policy }, keys))
+    let StoredApp { status, friend_status, last_audit_entry: last, .. } = stored;
+    let settings = Settings { edition, status, friend_status, limits, login_policy };
+    Ok(Read { settings, keys, last })
 }

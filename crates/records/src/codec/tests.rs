@@ -12,7 +12,7 @@ use rollcall_domain::{
 };
 
 use super::*;
-use crate::apps::{KeyMaterial, TokenKey};
+use crate::apps::{AuditEntry, Deed, KeyMaterial, ShownKey, TokenKey};
 
 const VERSION: RecordVersion = RecordVersion(99);
 
@@ -75,7 +75,8 @@ proptest! {
         let bytes = Bytes::from(bytes);
         let _ = user::decode(bytes.clone(), VERSION);
         let _ = list::decode(bytes.clone());
-        let _ = app::decode(bytes);
+        let _ = app::decode(bytes.clone());
+        let _ = audit::decode(bytes);
     }
 
     #[test]
@@ -139,11 +140,11 @@ fn values_that_no_release_wrote_are_errors_that_name_the_field() {
 #[test]
 fn the_record_of_an_app_from_before_login_policies_and_friends_has_the_defaults() {
     let settings = Settings { login_policy: LoginPolicy::Multi, ..Settings::default() };
-    let value = app::encode(&settings, &[]);
+    let value = app::encode(&settings, &[], None);
     let (before, fields) = value.split_last_chunk::<5>().unwrap();
     assert_eq!(fields, &[8 << 3, 4, 9 << 3, 0xb8, 0x17], "the policy and 3,000 friends are the last fields");
-    let (read, _) = app::decode(Bytes::copy_from_slice(before)).unwrap();
-    assert_eq!(read, Settings::default());
+    let read = app::decode(Bytes::copy_from_slice(before)).unwrap();
+    assert_eq!(read.settings, Settings::default());
     let unknown = [before, &[8 << 3, 5]].concat();
     assert!(matches!(app::decode(unknown.into()), Err(Error::Field { field: "login policy", .. })));
 }
@@ -156,7 +157,10 @@ fn an_app_survives_its_record_and_its_key_is_never_shown() {
         Settings { edition: Edition::Premium, status: true, friend_status: true, limits, login_policy };
     let secret = KeyMaterial::Hs256(Bytes::from_static(b"secret"));
     let keys = vec![TokenKey { kid: "1".to_owned(), material: secret }];
-    assert_eq!(app::decode(app::encode(&settings, &keys)).unwrap(), (settings, keys.clone()));
+    for last in [None, Some(Bytes::from_static(b"entry"))] {
+        let expected = app::Read { settings, keys: keys.clone(), last: last.clone() };
+        assert_eq!(app::decode(app::encode(&settings, &keys, last)).unwrap(), expected);
+    }
     assert_eq!(format!("{keys:?}"), "[TokenKey { kid: \"1\", .. }]");
 }
 
@@ -176,4 +180,27 @@ fn a_user_with_one_session_takes_less_than_90_bytes_and_a_list_2_bytes_an_id_bes
 
     let ids: Vec<_> = (0..200).map(|n| UserId::new(&format!("user{n:06}")).unwrap()).collect();
     assert_eq!(list::encode(&ids).len(), 200 * 12);
+}
+
+// SPEC G2
+#[test]
+fn an_entry_of_an_audit_log_survives_its_record_which_is_short() {
+    let settings = Settings { edition: Edition::Premium, status: true, ..Settings::default() };
+    let secret = ShownKey { kid: "k".repeat(32), ed25519: None };
+    let public = ShownKey { ed25519: Some([7; 32]), ..secret.clone() };
+    for deed in [
+        Deed::Created(settings, vec![secret.clone(), public.clone()]),
+        Deed::Created(settings, Vec::new()),
+        Deed::Changed(Settings::default(), settings),
+        Deed::KeyAdded(public),
+        Deed::KeyRemoved(secret),
+    ] {
+        let (at, version) = (Timestamp(1_800_000_000_000_000), RecordVersion(1_800_000_000_000_000));
+        let who = "w".repeat(64);
+        let entry = AuditEntry { sequence: 1_000_000, at, who, before: version, after: version, deed };
+        let value = audit::encode(&entry);
+        assert!(value.len() < 300, "{entry:?} takes {} bytes", value.len());
+        assert_eq!(audit::decode(value).unwrap(), entry);
+    }
+    assert!(matches!(audit::decode(Bytes::new()), Err(Error::Field { field: "audit entry", .. })));
 }

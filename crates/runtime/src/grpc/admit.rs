@@ -19,6 +19,12 @@ pub(super) fn layer(routes: Routes) -> Routes {
     routes.into_axum_router().layer(from_fn_with_state(refused, admitted)).into()
 }
 
+/// Returns the role that the certificate of a call's peer names, or several as `gateway+presence`; `None` of a peer that
+/// shows no certificate.
+pub fn certified_role<T>(request: &tonic::Request<T>) -> Option<String> {
+    request.extensions().get::<Peer>().and_then(Peer::named)
+}
+
 async fn admitted(State(refused): State<Arc<Seldom>>, request: Request, next: Next) -> Response {
     let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
     let checked = match request.extensions().get::<Peer>() {

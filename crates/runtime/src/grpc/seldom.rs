@@ -12,7 +12,7 @@ const BETWEEN: Duration = Duration::from_secs(10);
 
 /// Lets one message through in 10 s.
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub struct Seldom {
     clock: Clock,
     /// When the next may pass, as [`Monotonic`].
     next: AtomicU64,
@@ -21,7 +21,7 @@ pub(super) struct Seldom {
 
 impl Seldom {
     /// Says whether a message may pass; if so, with how many were kept back since the last.
-    pub(super) fn pass(&self) -> Option<u64> {
+    pub fn pass(&self) -> Option<u64> {
         let now = self.clock.monotonic();
         let take = |next| (Monotonic(next) <= now).then(|| now.plus(BETWEEN).0);
         if self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {

@@ -23,6 +23,11 @@ impl Peer {
         Self(Role::ALL.into_iter().filter(names).collect())
     }
 
+    /// Returns the roles as `operator`, or `gateway+presence` of several; `None` without any.
+    pub(crate) fn named(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| listed(&self.0, "+"))
+    }
+
     /// Refuses a call of a service that is for other roles.
     pub(crate) fn check(&self, service: &str) -> Result<(), Status> {
         let expected = callers(service);
@@ -62,6 +67,8 @@ mod tests {
                 .message()
                 .ends_with("no role, expected gateway or backend")
         );
+        assert_eq!(Peer(vec![Role::Backend, Role::Operator]).named().as_deref(), Some("backend+operator"));
+        assert_eq!(Peer::default().named(), None);
         assert!(said(&Role::ALL, "other").message().ends_with("expected no role"));
         assert!(Peer(vec![Role::Notifier, Role::Operator]).check("rollcall.admin.v1.AdminService").is_ok());
     }

@@ -65,7 +65,9 @@ pub async fn five_hundred_keys_are_read_at_once(store: Tested) {
 pub async fn kinds_of_records_are_apart(store: Tested) {
     let user = given::user("a");
     let of_user = [Key::User(app(1), user), Key::Subscriptions(app(1), user), Key::Friends(app(1), user)];
-    assert_apart(&store, &[&of_user[..], &[Key::App(app(1))]].concat()).await;
+    let apps = [1, 11].map(|id| Key::App(app(id)));
+    let audit = [(1, 1), (1, 11), (11, 1)].map(|(id, place)| Key::Audit(app(id), place));
+    assert_apart(&store, &[&of_user[..], &apps, &audit].concat()).await;
 }
 
 pub async fn apps_with_the_same_user_id_are_apart(store: Tested) {

@@ -10,6 +10,7 @@
 //! | `{p0012}s:1:5:alice` | string | record of a subscription list, in the same form |
 //! | `{p0012}f:1:5:alice` | string | record of a user's friends, in the same form |
 //! | `{p0012}a:1` | string | record of an app, in the same form |
+//! | `{p0012}audit:1:17` | string | record of an entry of the app's audit log, by its place in their ring, in the same form |
 //! | `{p0012}q:1:5:alice` | string | times in µs of a user's last queries, 8 bytes each; `w` and `x` those of subscribes and unsubscribes |
 //! | `{p0012}timers:b007` | sorted set | timers of one boot's sessions; the score is the deadline in µs |
 //! | `{p0012}clear` | sorted set | timers of custom statuses; the score is the deadline in µs |
@@ -58,6 +59,7 @@ pub(super) fn record(partition: Partition, key: &Key) -> String {
         Key::Subscriptions(app, user) => tagged(partition, format_args!("s:{app}:{}", Prefixed(user))),
         Key::Friends(app, user) => tagged(partition, format_args!("f:{app}:{}", Prefixed(user))),
         Key::App(app) => tagged(partition, format_args!("a:{app}")),
+        Key::Audit(app, place) => tagged(partition, format_args!("audit:{app}:{place}")),
     }
 }
 
@@ -182,6 +184,7 @@ mod tests {
         assert_eq!(timers(partition, TimerSet::Sessions(BootId(0xb007))), "{p0012}timers:b007");
         assert_eq!(timers(partition, TimerSet::Clear), "{p0012}clear");
         assert_eq!(timers(partition, TimerSet::Idle), "{p0012}idle");
+        assert_eq!(record(partition, &Key::Audit(app(1), 17)), "{p0012}audit:1:17");
         assert_eq!(floor(partition), "{p0012}floor");
         assert_eq!(sequence(partition), "{p0012}sequence");
         assert_eq!(outbox(partition), "{p0012}outbox");

@@ -6,7 +6,7 @@ use rollcall_domain::{
     code::{Code, Refusal},
     id::AppId,
 };
-use rollcall_records::{Error, KeyMaterial, TokenKey};
+use rollcall_records::{App, Error, Intent, KeyMaterial, TokenKey};
 use rollcall_runtime::rng;
 use tracing::info;
 
@@ -18,8 +18,14 @@ const KEYS_MAX: usize = 16;
 const KID_MAX_BYTES: usize = 32;
 
 impl Admin {
-    /// Adds a public key of Ed25519 or, where there is none, makes a secret of HS256 and returns it.
-    pub(crate) async fn add_key(&self, app: AppId, kid: &str, public: &[u8]) -> Result<String, Error> {
+    /// Adds a public key of Ed25519 or, where there is none, makes a secret of HS256, and returns that with the app.
+    pub(crate) async fn add_key(
+        &self,
+        app: AppId,
+        intent: &Intent<'_>,
+        kid: &str,
+        public: &[u8],
+    ) -> Result<(App, String), Error> {
         check_kid(kid)?;
         let (secret, material) = match public {
             [] => {
@@ -29,42 +35,29 @@ impl Admin {
             public => (String::new(), KeyMaterial::Ed25519(public_key(public)?)),
         };
         let key = TokenKey { kid: kid.to_owned(), material };
-        self.apps
-            .update_keys(app, |keys| {
-                if keys.iter().any(|other| other.kid == kid) {
-                    return Err(invalid(format!("the app has a key {kid:?}, expected a name that is free")));
-                }
-                if keys.len() >= KEYS_MAX {
-                    return Err(invalid(format!("the app has {KEYS_MAX} keys, expected fewer")));
-                }
-                Ok([keys, std::slice::from_ref(&key)].concat())
-            })
-            .await?;
-        info!(app = app.get(), kid, "added a token key");
-        Ok(secret)
-    }
-
-    /// Lists the keys of an app.
-    pub(crate) async fn keys(&self, app: AppId) -> Result<Vec<TokenKey>, Error> {
-        Ok(self.apps.read(app).await?.keys.clone())
+        let is_free = |keys: &[TokenKey]| {
+            if keys.iter().any(|other| other.kid == kid) {
+                return Err(invalid(format!("the app has a key {kid:?}, expected a name that is free")));
+            }
+            if keys.len() >= KEYS_MAX {
+                return Err(invalid(format!("the app has {KEYS_MAX} keys, expected fewer")));
+            }
+            Ok(())
+        };
+        let changed = self.apps.add_key(app, intent, &key, is_free).await?;
+        info!(app = app.get(), who = intent.who, version = changed.version.0, kid, "added a token key");
+        Ok((changed, secret))
     }
 
     /// Removes a key. One that is not there, and the last one, are refused with 6017.
-    pub(crate) async fn remove_key(&self, app: AppId, kid: &str) -> Result<(), Error> {
-        self.apps
-            .update_keys(app, |keys| {
-                let left: Vec<TokenKey> = keys.iter().filter(|key| key.kid != kid).cloned().collect();
-                if left.len() == keys.len() {
-                    return Err(invalid(format!("the app has no key {kid:?}, expected one that it has")));
-                }
-                if left.is_empty() {
-                    return Err(invalid("it is the app's last key, expected another to be left".to_owned()));
-                }
-                Ok(left)
-            })
-            .await?;
-        info!(app = app.get(), kid, "removed a token key");
-        Ok(())
+    pub(crate) async fn remove_key(&self, app: AppId, intent: &Intent<'_>, kid: &str) -> Result<App, Error> {
+        let is_enough = |left: &[TokenKey]| match left {
+            [] => Err(invalid("it is the app's last key, expected another to be left".to_owned())),
+            _ => Ok(()),
+        };
+        let changed = self.apps.remove_key(app, intent, kid, is_enough).await?;
+        info!(app = app.get(), who = intent.who, version = changed.version.0, kid, "removed a token key");
+        Ok(changed)
     }
 }
 

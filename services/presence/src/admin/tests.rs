@@ -3,7 +3,7 @@
 use rollcall_domain::app::Limits;
 
 use super::*;
-use crate::fixture::{Fixture, app, code};
+use crate::fixture::{Fixture, TEST, app, code};
 
 fn other() -> AppId {
     AppId::new(8).unwrap()
@@ -13,7 +13,7 @@ fn other() -> AppId {
 #[tokio::test]
 async fn a_new_app_is_standard_with_its_switch_off_one_session_a_user_and_the_greatest_limits() {
     let fixture = Fixture::new().await;
-    let (created, key) = fixture.parts.admin.create(other(), &Wish::default()).await.unwrap();
+    let (created, key) = fixture.parts.admin.create(other(), "test", &Wish::default()).await.unwrap();
     let expected = Settings {
         edition: Edition::Standard,
         status: false,
@@ -30,7 +30,10 @@ async fn a_new_app_is_standard_with_its_switch_off_one_session_a_user_and_the_gr
 async fn an_app_that_exists_is_not_created_again_and_keeps_its_key() {
     let fixture = Fixture::new().await;
     let before = fixture.parts.admin.get(app()).await.unwrap();
-    assert_eq!(code(fixture.parts.admin.create(app(), &Wish::default()).await), Code::InvalidParameter);
+    assert_eq!(
+        code(fixture.parts.admin.create(app(), "test", &Wish::default()).await),
+        Code::InvalidParameter
+    );
     assert_eq!(fixture.parts.admin.get(app()).await.unwrap(), before);
 }
 
@@ -38,7 +41,7 @@ async fn an_app_that_exists_is_not_created_again_and_keeps_its_key() {
 async fn an_app_that_was_never_created_is_unknown() {
     let fixture = Fixture::new().await;
     assert_eq!(code(fixture.parts.admin.get(other()).await), Code::AppUnknown);
-    assert_eq!(code(fixture.parts.admin.update(other(), &Wish::default()).await), Code::AppUnknown);
+    assert_eq!(code(fixture.parts.admin.update(other(), &TEST, &Wish::default()).await), Code::AppUnknown);
 }
 
 // SPEC G1
@@ -49,12 +52,12 @@ async fn an_update_changes_what_it_names_and_the_version_with_it() {
     let before = admin.get(app()).await.unwrap();
     let limits = common::Limits { subscriptions: 3, ..common::Limits::default() };
     let wish = Wish { status: Some(false), limits: Some(limits), ..Wish::default() };
-    let after = admin.update(app(), &wish).await.unwrap();
+    let after = admin.update(app(), &TEST, &wish).await.unwrap();
     let limits = Limits { subscriptions: 3, ..Limits::default() };
     assert_eq!(after.settings, Settings { limits, status: false, ..before.settings });
     assert_eq!(after.keys, before.keys);
     assert!(after.version > before.version);
-    assert_eq!(admin.update(app(), &Wish::default()).await.unwrap(), after);
+    assert_eq!(admin.update(app(), &TEST, &Wish::default()).await.unwrap(), after);
 }
 
 #[tokio::test]
@@ -62,7 +65,7 @@ async fn a_limit_beyond_the_greatest_is_refused_and_changes_nothing() {
     let fixture = Fixture::new().await;
     let limits = Some(common::Limits { query_ids: 501, ..common::Limits::default() });
     let wish = Wish { limits, status: Some(false), ..Wish::default() };
-    assert_eq!(code(fixture.parts.admin.update(app(), &wish).await), Code::InvalidParameter);
+    assert_eq!(code(fixture.parts.admin.update(app(), &TEST, &wish).await), Code::InvalidParameter);
     assert!(fixture.parts.admin.get(app()).await.unwrap().settings.status);
 }
 

@@ -9,7 +9,7 @@ use rollcall_store::port::{Nonce, Standing};
 use super::*;
 use crate::{
     admin::Wish,
-    fixture::{BOOT, EXPIRY, Fixture, START, TOKEN, app, seconds},
+    fixture::{BOOT, EXPIRY, Fixture, START, TEST, TOKEN, app, seconds},
 };
 
 const CLOSED: i32 = 1;
@@ -235,7 +235,7 @@ async fn settings_newer_than_the_gateways_are_told() {
     };
     assert!(send(&fixture, ask(version)).await.unwrap().apps.is_empty());
     let wish = Wish { status: Some(false), ..Wish::default() };
-    let updated = fixture.parts.admin.update(app(), &wish).await.unwrap();
+    let updated = fixture.parts.admin.update(app(), &TEST, &wish).await.unwrap();
     let apps = send(&fixture, ask(version)).await.unwrap().apps;
     assert_eq!(apps, [convert::settings_to_wire(app(), &updated.settings, updated.version.0)]);
 }

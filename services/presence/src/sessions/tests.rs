@@ -83,7 +83,7 @@ async fn a_token_is_judged_by_the_clock_of_the_store() {
 async fn a_token_of_one_app_is_malformed_in_another() {
     let fixture = Fixture::new().await;
     let other = AppId::new(8).unwrap();
-    fixture.parts.admin.create(other, &crate::admin::Wish::default()).await.unwrap();
+    fixture.parts.admin.create(other, "test", &crate::admin::Wish::default()).await.unwrap();
     let caller = Caller { app: other, ..caller("alice", 1) };
     let token = token(&fixture.key, &json!({ "sub": "alice", "aud": "8", "exp": START + 10 }));
     let refused = fixture.try_log_in(caller, Platform::Web, "d", token).await;

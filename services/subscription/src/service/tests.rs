@@ -36,7 +36,7 @@ async fn store_with_app() -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Clock::store_clock()));
     let settings = Settings { edition: Edition::Premium, status: true, ..Settings::default() };
     let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
-    apps.create(AppId::new(7).unwrap(), settings, Vec::new()).await.unwrap();
+    apps.create(AppId::new(7).unwrap(), "test", settings, Vec::new()).await.unwrap();
     store
 }
 

@@ -9,12 +9,13 @@ use rollcall_proto::{
     event::v1::{Change, ChangeKind},
     trace::TraceParent,
 };
-use rollcall_records::{Publisher, Publishing};
+use rollcall_records::{Intent, Publisher, Publishing};
 use rollcall_runtime::metrics::Registry;
 use rollcall_store::{MemoryStore, Partitions, Store};
 
 use super::*;
 
+const TEST: Intent<'_> = Intent { who: "test", expected: None };
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 struct Fixture {
@@ -30,7 +31,7 @@ impl Fixture {
         let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Arc::new(|| Timestamp(1_000_000))));
         let (publisher, publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
-        apps.create(app(), settings(Edition::Premium, true), Vec::new()).await.unwrap();
+        apps.create(app(), "test", settings(Edition::Premium, true), Vec::new()).await.unwrap();
         let subscriptions = Subscriptions {
             lists: Lists::new(store.clone(), publisher),
             apps,
@@ -41,7 +42,7 @@ impl Fixture {
     }
 
     async fn set(&self, settings: Settings) {
-        self.subscriptions.apps.update(app(), |_| Ok(settings)).await.unwrap();
+        self.subscriptions.apps.update(app(), &TEST, |_| Ok(settings)).await.unwrap();
     }
 
     async fn subscribe(&self, targets: &[impl ToString]) -> Result<Revised<Subscribed>, Error> {
@@ -262,6 +263,6 @@ async fn lists_of_one_app_are_not_those_of_another() {
     let trace = TraceParent::default();
     let unknown = subscriptions.subscribe(other, &user("me"), &["a".to_owned()], &trace).await;
     assert_eq!(code(unknown), Code::AppUnknown);
-    subscriptions.apps.create(other, settings(Edition::Premium, true), Vec::new()).await.unwrap();
+    subscriptions.apps.create(other, "test", settings(Edition::Premium, true), Vec::new()).await.unwrap();
     assert_eq!(subscriptions.list(other, &user("me")).await.unwrap(), HeldList::default());
 }
