@@ -9,7 +9,7 @@ use rollcall_domain::{
     time::Timestamp,
 };
 use rollcall_proto::event::v1::{Change, ChangeKind};
-use rollcall_records::{Publisher, Publishing};
+use rollcall_records::{Intent, Publisher, Publishing};
 use rollcall_runtime::metrics::Registry;
 use rollcall_store::{Commit, Key, MemoryStore, Partitions, Store, port::Write};
 
@@ -30,7 +30,7 @@ impl Fixture {
         let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Arc::new(|| Timestamp(1_000_000))));
         let (publisher, publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
-        apps.create(app(), Settings::default(), Vec::new()).await.unwrap();
+        apps.create(app(), "test", Settings::default(), Vec::new()).await.unwrap();
         let metrics = Metrics::new(&Registry::default());
         let friends = Friends { lists: Lists::new(store.clone(), publisher), apps, metrics };
         Self { store, friends, _publishing: publishing }
@@ -38,7 +38,7 @@ impl Fixture {
 
     async fn allow(&self, friends: u32) {
         let limits = Limits { friends, ..Limits::default() };
-        self.friends.apps.update(app(), |base| Ok(Settings { limits, ..*base })).await.unwrap();
+        self.friends.apps.update(app(), &Intent { who: "test", expected: None }, |base| Ok(Settings { limits, ..*base })).await.unwrap();
     }
 
     async fn add(&self, friends: &[impl ToString]) -> Result<Vec<UserId>, Error> {
@@ -261,6 +261,6 @@ async fn friends_in_one_app_are_not_those_in_another_and_an_unknown_app_has_none
     assert_eq!(code(friends.import(other, vec![edge("me", "a")], &trace).await), Code::AppUnknown);
     assert_eq!(code(friends.all(other, &me).await), Code::AppUnknown);
     assert_eq!(code(friends.page(other, &me, 1, None).await), Code::AppUnknown);
-    friends.apps.create(other, Settings::default(), Vec::new()).await.unwrap();
+    friends.apps.create(other, "test", Settings::default(), Vec::new()).await.unwrap();
     assert_eq!(friends.all(other, &me).await.unwrap(), HeldList::default());
 }
