@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
 use crate::commands::{
-    admin_token, app_audit, app_create, app_key, app_set, app_show, certs, kick, status_get, status_set,
-    subscribe, token, watch,
+    admin_token, app_audit, app_create, app_key, app_set, app_show, certs, friend_add, friend_import,
+    friend_list, friend_remove, kick, status_get, status_set, subscribe, token, watch,
 };
 
 const ABOUT: &str = "\
@@ -27,6 +27,7 @@ Examples, with a server on this machine:
   # a cluster with mutual TLS: its certificates, and how an operator shows one
   rollcallctl certs certs
   export ROLLCALL_ADMIN=https://presence.example.org:7701
+  export ROLLCALL_SUBSCRIPTION=https://subscription.example.org:7702
   export ROLLCALL_CA=certs/ca.pem ROLLCALL_CERT=certs/operator.pem ROLLCALL_CERT_KEY=certs/operator.key
 
 Exit codes:
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     Token(token::Args),
     /// Ends all sessions of a user and revokes the tokens issued so far, as the app's backend would
     Kick(kick::Args),
+    /// Adds, removes, lists and imports the friends of users, as the app's backend would
+    #[command(subcommand)]
+    Friend(Friend),
     /// Shows and sets statuses
     #[command(subcommand)]
     Status(Status),
@@ -79,6 +83,18 @@ pub(crate) enum App {
     Key(app_key::Args),
     /// Shows who changed what of an app, the latest change first
     Audit(app_audit::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Friend {
+    /// Adds friends to a user, all of them or none
+    Add(friend_add::Args),
+    /// Removes friends from a user
+    Remove(friend_remove::Args),
+    /// Lists the friends of a user
+    List(friend_list::Args),
+    /// Adds the friends of many users, from a file or standard input
+    Import(friend_import::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,13 +170,38 @@ pub(crate) struct ClientOptions {
     pub(crate) output: Output,
 }
 
-/// Options of commands for operators.
+/// Options of commands for operators that are about apps and users.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct AdminOptions {
     /// Address of the admin service; https:// with the three options of certificates
-    #[arg(long, env = "ROLLCALL_ADMIN", default_value = "http://127.0.0.1:7701")]
+    #[arg(long, env = "ROLLCALL_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:7701")]
     pub(crate) admin: String,
+    /// Token of an operator, as printed by `rollcallctl admin-token`, where the server has a file of credentials; better
+    /// given by the environment, since other users of this machine can read command lines
+    #[arg(long, env = "ROLLCALL_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) admin_token: Option<Secret>,
+    #[command(flatten)]
+    pub(crate) call: CallOptions,
+}
+
+/// Options of commands for operators that are about friends.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct FriendOptions {
+    /// App that the users belong to
+    #[arg(long, env = "ROLLCALL_APP_ID", value_name = "NUMBER")]
+    pub(crate) app_id: u32,
+    /// Address of the subscription service, which keeps friends; https:// with the three options of certificates
+    #[arg(long, env = "ROLLCALL_SUBSCRIPTION", value_name = "URL", default_value = "http://127.0.0.1:7702")]
+    pub(crate) subscription: String,
+    #[command(flatten)]
+    pub(crate) call: CallOptions,
+}
+
+/// Options of all commands for operators.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CallOptions {
     /// Certificate of the authority that the server is signed by, as `rollcallctl certs` writes ca.pem
     #[arg(long, env = "ROLLCALL_CA", value_name = "FILE", requires_all = ["cert", "cert_key"])]
     pub(crate) ca: Option<PathBuf>,
@@ -170,10 +211,6 @@ pub(crate) struct AdminOptions {
     /// Its key, as operator.key
     #[arg(long, env = "ROLLCALL_CERT_KEY", value_name = "FILE", requires_all = ["ca", "cert"])]
     pub(crate) cert_key: Option<PathBuf>,
-    /// Token of an operator, as printed by `rollcallctl admin-token`, where the server has a file of credentials; better
-    /// given by the environment, since other users of this machine can read command lines
-    #[arg(long, env = "ROLLCALL_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) admin_token: Option<Secret>,
     /// Longest wait for the answer
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,

@@ -9,8 +9,19 @@ const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdde
 
 fn rollcallctl(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcallctl"));
-    for name in ["URL", "ADMIN", "ADMIN_TOKEN", "CA", "CERT", "CERT_KEY", "APP_ID", "USER_ID", "TOKEN", "KEY"]
-    {
+    for name in [
+        "URL",
+        "ADMIN",
+        "ADMIN_TOKEN",
+        "SUBSCRIPTION",
+        "CA",
+        "CERT",
+        "CERT_KEY",
+        "APP_ID",
+        "USER_ID",
+        "TOKEN",
+        "KEY",
+    ] {
         command.env_remove(format!("ROLLCALL_{name}"));
     }
     command.args(args).output().expect("the binary runs")

@@ -72,7 +72,7 @@ impl<'a> From<&'a TokenKey> for KeyLine<'a> {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let entries = read(&args).await?;
-    output::write(&text(args.admin.output, &entries)?)
+    output::write(&text(args.admin.call.output, &entries)?)
 }
 
 /// Reads page after page.
@@ -84,9 +84,9 @@ async fn read(args: &Args) -> Result<Vec<AuditEntry>, Failure> {
     while left > 0 {
         let page_size = left.min(PAGE_MAX);
         let message = ListAuditEntriesRequest { app_id: args.app_id, page_size, page_token };
-        let listed = service.list_audit_entries(admin::request(&args.admin, message)?).await;
+        let listed = service.list_audit_entries(args.admin.server().request(message)?).await;
         let ListAuditEntriesResponse { entries, next_page_token } =
-            admin::outcome(&args.admin, "app audit", listed)?;
+            args.admin.server().outcome("app audit", listed)?;
         all.extend(entries);
         if next_page_token.is_empty() {
             break;

@@ -15,6 +15,8 @@ use rollcall_store::{Commit, Key, MemoryStore, Partitions, Store, port::Write};
 
 use super::*;
 
+mod away;
+
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 struct Fixture {
@@ -38,7 +40,11 @@ impl Fixture {
 
     async fn allow(&self, friends: u32) {
         let limits = Limits { friends, ..Limits::default() };
-        self.friends.apps.update(app(), &Intent { who: "test", expected: None }, |base| Ok(Settings { limits, ..*base })).await.unwrap();
+        self.friends
+            .apps
+            .update(app(), &Intent { who: "test", expected: None }, |base| Ok(Settings { limits, ..*base }))
+            .await
+            .unwrap();
     }
 
     async fn add(&self, friends: &[impl ToString]) -> Result<Vec<UserId>, Error> {
