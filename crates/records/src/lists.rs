@@ -1,6 +1,8 @@
 //! The records of subscription lists.
 
-use std::sync::Arc;
+mod idle;
+
+use std::{sync::Arc, time::Duration};
 
 use rollcall_domain::{
     code::Refusal,
@@ -24,6 +26,7 @@ use crate::{
 pub struct Lists {
     store: Arc<dyn Store>,
     publisher: Publisher,
+    idle_after: Duration,
 }
 
 /// A list as it is stored.
@@ -47,9 +50,10 @@ pub struct Revised<T> {
 }
 
 impl Lists {
-    /// Makes it of a store and of the publisher of what commits have to tell.
-    pub fn new(store: Arc<dyn Store>, publisher: Publisher) -> Self {
-        Self { store, publisher }
+    /// Makes it of a store and of the publisher of what commits have to tell. A list may go `idle_after` its user was
+    /// ONLINE last (SPEC D5).
+    pub fn new(store: Arc<dyn Store>, publisher: Publisher, idle_after: Duration) -> Self {
+        Self { store, publisher, idle_after }
     }
 
     /// Reads a user's list.
@@ -65,7 +69,7 @@ impl Lists {
         Ok(records.map(|record| record.map(|record| record.version).unwrap_or_default()).collect())
     }
 
-    /// Lets `revise` change a user's list, and commits it if it did. `revise` is called again, on the list as
+    /// Lets `revise` change a user's list, and commits it if it did, with the timer of a list that is not empty. `revise` is called again, on the list as
     /// it is then, when another commit came between. An emptied list stays as a record, so that its versions
     /// go on.
     pub async fn revise<'a, T>(
@@ -78,11 +82,12 @@ impl Lists {
         let call = call.into();
         let trace = call.trace;
         let key = Key::Subscriptions(app, *user);
-        let (value, seen, done) = commit::commit(&*self.store, key, call, |record, _now| {
+        let (value, seen, done) = commit::commit(&*self.store, key, call, |record, now| {
             let before = decode(record)?.list;
             let mut after = before.clone();
             let value = revise(&mut after)?;
             let plan = (after != before).then(|| Plan {
+                timers: vec![self.timer(app, user, &after, now)],
                 entry: Some(event::of_list(app, user, trace)),
                 ..Plan::put(codec::list::encode(&after))
             });

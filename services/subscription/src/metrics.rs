@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use rollcall_domain::code::{Code, Refusal};
 use rollcall_records::OutboxCounts;
-use rollcall_runtime::metrics::{COUNTS, Histogram, Registry, Table};
+use rollcall_runtime::metrics::{COUNTS, Counter, Histogram, Registry, Table};
 
 /// The instruments of subscription. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     calls: Table,
     sizes: Histogram,
+    /// Looks for lists whose users have left: done, and given up.
+    pub(crate) looks: [Counter; 2],
+    /// What was decided upon lists that might go: gone, put off, and unknown.
+    pub(crate) idle: [Counter; 3],
 }
 
 /// What can be called, in the order of the names.
@@ -43,6 +47,19 @@ impl Metrics {
                 "rollcall_subscription_list_size",
                 "Subscriptions on a list, after it was changed or read.",
                 COUNTS,
+            ),
+            looks: registry.counters(
+                "rollcall_subscription_idle_looks",
+                "Looks for lists whose users have left.",
+                "result",
+                ["done", "given_up"],
+            ),
+            idle: registry.counters(
+                "rollcall_subscription_idle_lists",
+                "Lists that might go: gone with all subscriptions, put off for their user was ONLINE since, or left for the \
+                 next look because nothing is known of the user.",
+                "result",
+                ["gone", "put_off", "unknown"],
             ),
         }
     }

@@ -3,13 +3,14 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use rollcall_bus::Bus;
-use rollcall_proto::subscription::v1::subscription_service_server::{
-    SERVICE_NAME, SubscriptionServiceServer,
+use rollcall_proto::{
+    role::Role,
+    subscription::v1::subscription_service_server::{SERVICE_NAME, SubscriptionServiceServer},
 };
 use rollcall_records::{Apps, Lists, Publisher, Publishing, Windows};
 use rollcall_runtime::{
     Clock, Monotonic,
-    grpc::{self, Listener},
+    grpc::{self, Endpoints, Listener},
     ops::{self, Ops},
     shutdown::CancellationToken,
     supervise::Supervisor,
@@ -18,49 +19,58 @@ use rollcall_runtime::{
 use rollcall_store::Store;
 use tonic::service::Routes;
 
-use crate::{config::Config, error::Error, metrics::Metrics, subscriptions::Subscriptions};
+use crate::{
+    config::Config,
+    error::Error,
+    idle::{Idle, Presence},
+    metrics::Metrics,
+    subscriptions::Subscriptions,
+};
 
 /// Subscription that listens and does not serve yet.
 pub struct Service {
     listener: Listener,
     subscriptions: Subscriptions,
+    idle: Idle,
     publishing: Publishing,
     ready: ops::Part,
 }
 
 impl Service {
-    /// Listens on the configured address.
+    /// Listens on the configured address, takes connections as `tls` says, and calls presence likewise.
     pub fn bind(
         config: &Config,
+        tls: &Tls,
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Clock,
         ops: &Ops,
     ) -> Result<Self, Error> {
-        let listener = Listener::bind(config.listen)?;
+        let listener = Listener::bind(config.listen)?.secured(tls.clone());
+        let presence = Endpoints::of(Role::Presence, &config.presence, tls, clock.clone())?;
         let ready = ops.readiness.part("subscription");
         let (publisher, publishing) = Publisher::new(store.clone(), bus);
         let metrics = Metrics::new(&ops.metrics);
         Metrics::show(&ops.metrics, &publisher.counts());
         let elapsed = Arc::new(move || clock.monotonic().since(Monotonic::default()));
         let apps = Apps::new(store.clone(), elapsed);
+        let lists = Lists::new(store.clone(), publisher, config.idle_after);
+        let idle = Idle {
+            lists: lists.clone(),
+            presence: Presence::new(presence),
+            store: store.clone(),
+            after: config.idle_after,
+            every: config.idle_every,
+            metrics: metrics.clone(),
+        };
+        let windows = Windows::new(store, config.window);
         Ok(Self {
             listener,
-            subscriptions: Subscriptions {
-                windows: Windows::new(store.clone(), config.window),
-                lists: Lists::new(store, publisher),
-                apps,
-                metrics,
-            },
+            subscriptions: Subscriptions { windows, lists, apps, metrics },
+            idle,
             publishing,
             ready,
         })
-    }
-
-    /// Takes connections as `tls` says; in clear text unless told otherwise.
-    #[must_use]
-    pub fn secured(self, tls: Tls) -> Self {
-        Self { listener: self.listener.secured(tls), ..self }
     }
 
     /// Returns the address, with the port that was taken.
@@ -73,13 +83,19 @@ impl Service {
         let stop = shutdown.child_token();
         let mut tasks = Supervisor::new(stop.clone());
         let served = CancellationToken::new();
-        // Dropped when serving ends, in whatever way.
-        let serving_ends = served.clone().drop_guard();
+        // Dropped when serving and the sweep end, in whatever way.
+        let serving_ends = Arc::new(served.clone().drop_guard());
+        let sweep_ends = Arc::clone(&serving_ends);
         let routes = Routes::new(SubscriptionServiceServer::new(self.subscriptions));
-        let serving = grpc::serve(self.listener, routes, &[SERVICE_NAME], stop);
+        let serving = grpc::serve(self.listener, routes, &[SERVICE_NAME], stop.clone());
         tasks.spawn("gRPC server", async move {
             let _serving = serving_ends;
             serving.await
+        });
+        tasks.spawn("idle", async move {
+            let _sweeping = sweep_ends;
+            self.idle.run(stop).await;
+            Ok::<(), Infallible>(())
         });
         tasks.spawn("publication", async move {
             self.publishing.run(served).await;
