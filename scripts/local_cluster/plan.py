@@ -180,7 +180,7 @@ class Plan:
         return f"{HOST}:{self.port(kind, number)}"
 
     def urls(self, service):
-        """Returns the URLs of a service's processes, as the gateways are told them."""
+        """Returns the URLs of a service's processes, as the others are told them."""
         return ",".join(f"https://{self.address(service, number)}" for number in self.numbers(service))
 
     def check_ports(self):
@@ -254,6 +254,8 @@ class Plan:
         if service == "gateway":
             keys[service]["health_listen"] = self.address("health", number)
             keys[service] |= {behind: self.urls(behind) for behind in ["presence", "subscription", "notifier"]}
+        if service == "subscription":
+            keys[service]["presence"] = self.urls("presence")
         if service in ["presence", "subscription"]:
             keys["store"] = {"url": f"redis://{STORE_USER}:{folder.secret('store')}@{self.address('redis')}"}
         keys["tls"] = dict(zip(["ca", "certificate", "key"], folder.certificate(service)))

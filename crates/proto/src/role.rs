@@ -82,6 +82,7 @@ pub fn callers(service: &str) -> &'static [Role] {
         | notifier::v1::notifier_service_server::SERVICE_NAME => &[Role::Gateway],
         presence::v1::presence_service_server::SERVICE_NAME
         | subscription::v1::subscription_service_server::SERVICE_NAME => &[Role::Gateway, Role::Backend],
+        presence::v1::last_online_service_server::SERVICE_NAME => &[Role::Subscription],
         presence::v1::user_service_server::SERVICE_NAME
         | subscription::v1::friend_service_server::SERVICE_NAME => &[Role::Backend, Role::Operator],
         admin::v1::admin_service_server::SERVICE_NAME | REFLECTION => &[Role::Operator],
@@ -110,6 +111,7 @@ mod tests {
         assert_eq!(callers("rollcall.notifier.v1.NotifierService"), [Role::Gateway]);
         assert_eq!(callers("rollcall.presence.v1.PresenceService"), [Role::Gateway, Role::Backend]);
         assert_eq!(callers("rollcall.subscription.v1.SubscriptionService"), [Role::Gateway, Role::Backend]);
+        assert_eq!(callers("rollcall.presence.v1.LastOnlineService"), [Role::Subscription]);
         assert_eq!(callers("rollcall.presence.v1.UserService"), [Role::Backend, Role::Operator]);
         assert_eq!(callers("rollcall.subscription.v1.FriendService"), [Role::Backend, Role::Operator]);
         assert_eq!(callers("rollcall.admin.v1.AdminService"), [Role::Operator]);

@@ -24,6 +24,7 @@ use rollcall_store::{MemoryStore, Partitions};
 
 use crate::{Lists, Publisher, Publishing, Relay, Users};
 
+pub(crate) const IDLE_AFTER: Duration = Duration::from_hours(24);
 pub(crate) const EXPIRY: Duration = Duration::from_secs(400);
 
 pub(crate) struct Fixture {
@@ -46,8 +47,8 @@ impl Fixture {
         let bus = Arc::new(BreakableBus::default());
         let (publisher, publishing) = Publisher::new(store.clone(), bus.clone());
         let users = Users::new(store.clone(), publisher.clone());
-        let lists = Lists::new(store.clone(), publisher.clone());
-        let friends = Lists::new(store.clone(), publisher);
+        let lists = Lists::<SubscriptionList>::new(store.clone(), publisher.clone(), IDLE_AFTER);
+        let friends = Lists::<FriendList>::new(store.clone(), publisher);
         Self { clock, store, bus, users, lists, friends, publishing }
     }
 

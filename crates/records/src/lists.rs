@@ -1,6 +1,8 @@
 //! The lists of users that belong to one user: subscriptions, and friends. Each is a record of its own.
 
-use std::{marker::PhantomData, sync::Arc};
+mod idle;
+
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rollcall_domain::{
@@ -76,6 +78,8 @@ impl List for FriendList {
 pub struct Lists<L> {
     store: Arc<dyn Store>,
     publisher: Publisher,
+    /// How long after its user was ONLINE last a list may go; `None` for ever.
+    idle_after: Option<Duration>,
     kind: PhantomData<fn() -> L>,
 }
 
@@ -99,12 +103,22 @@ pub struct Revised<T> {
     pub previous_version: RecordVersion,
 }
 
-impl<L: List> Lists<L> {
+impl Lists<SubscriptionList> {
+    /// Makes it of a store and of the publisher of what commits have to tell. A list may go `idle_after` its user was
+    /// ONLINE last (SPEC D5).
+    pub fn new(store: Arc<dyn Store>, publisher: Publisher, idle_after: Duration) -> Self {
+        Self { store, publisher, idle_after: Some(idle_after), kind: PhantomData }
+    }
+}
+
+impl Lists<FriendList> {
     /// Makes it of a store and of the publisher of what commits have to tell.
     pub fn new(store: Arc<dyn Store>, publisher: Publisher) -> Self {
-        Self { store, publisher, kind: PhantomData }
+        Self { store, publisher, idle_after: None, kind: PhantomData }
     }
+}
 
+impl<L: List> Lists<L> {
     /// Reads a user's list.
     pub async fn read(&self, app: AppId, user: &UserId) -> Result<HeldList<L>, Error> {
         let records = self.store.get(&[L::key(app, *user)]).await?;
@@ -117,9 +131,9 @@ impl<L: List> Lists<L> {
         Ok(self.store.versions(&keys).await?)
     }
 
-    /// Lets `revise` change a user's list, and commits it if it did. `revise` is called again, on the list as
-    /// it is then, when another commit came between. An emptied list stays as a record, so that its versions
-    /// go on.
+    /// Lets `revise` change a user's list, and commits it if it did, with the timer of one that may go. `revise` is
+    /// called again, on the list as it is then, when another commit came between. An emptied list stays as a record, so
+    /// that its versions go on.
     pub async fn revise<'a, T>(
         &self,
         app: AppId,
@@ -130,11 +144,12 @@ impl<L: List> Lists<L> {
         let call = call.into();
         let trace = call.trace;
         let key = L::key(app, *user);
-        let (value, seen, done) = commit::commit(&*self.store, key, call, |record, _now| {
+        let (value, seen, done) = commit::commit(&*self.store, key, call, |record, now| {
             let before: L = decode(record)?.list;
             let mut after = before.clone();
             let value = revise(&mut after)?;
             let plan = (after != before).then(|| Plan {
+                timers: self.timer(app, user, &after, now).into_iter().collect(),
                 entry: Some(event::of_list(L::KIND, app, user, trace)),
                 ..Plan::put(after.encode())
             });

@@ -25,7 +25,7 @@ impl Gateway {
     /// Reads a user's subscription list, once the interest in the user is in force, and watches who is on it.
     pub(crate) async fn load_list(&self, key: UserKey) -> Result<(), Refusal> {
         self.interest_settled().await?;
-        let (version, ids) = self.backend.list(&TraceParent::default(), key).await?;
+        let (version, ids) = self.backend.list(&TraceParent::default(), key, true).await?;
         let ids: Vec<UserId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         if self.hub.apply_list(&key, version, &ids) {
             return Ok(());

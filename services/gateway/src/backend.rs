@@ -297,14 +297,15 @@ impl Backend {
         self.subscription(trace, not_after, request, call).await
     }
 
-    /// Reads a user's subscription list and its version.
+    /// Reads a user's subscription list and its version; with `online`, because the user is here.
     pub(crate) async fn list(
         &self,
         trace: &TraceParent,
         key: UserKey,
+        online: bool,
     ) -> Result<(u64, Vec<String>), Refusal> {
         let (app_id, user_id) = names(key);
-        let request = ListSubscriptionsRequest { app_id, user_id };
+        let request = ListSubscriptionsRequest { app_id, user_id, online };
         let call =
             async |mut lists: SubscriptionServiceClient<_>, request| lists.list_subscriptions(request).await;
         let response = self.subscription(trace, NO_LIMIT, request, call).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod gateway;
+mod last_online;
 mod presence;
 pub(crate) mod user;
 
@@ -11,9 +12,10 @@ use rollcall_proto::{common::v1 as common, convert};
 use crate::sessions::Caller;
 
 /// The names of what is served, for health.
-pub(crate) const SERVICE_NAMES: [&str; 4] = [
+pub(crate) const SERVICE_NAMES: [&str; 5] = [
     rollcall_proto::admin::v1::admin_service_server::SERVICE_NAME,
     rollcall_proto::gateway::v1::gateway_service_server::SERVICE_NAME,
+    rollcall_proto::presence::v1::last_online_service_server::SERVICE_NAME,
     rollcall_proto::presence::v1::presence_service_server::SERVICE_NAME,
     rollcall_proto::presence::v1::user_service_server::SERVICE_NAME,
 ];

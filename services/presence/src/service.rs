@@ -6,7 +6,10 @@ use rollcall_bus::Bus;
 use rollcall_proto::{
     admin::v1::admin_service_server::AdminServiceServer,
     gateway::v1::gateway_service_server::GatewayServiceServer,
-    presence::v1::{presence_service_server::PresenceServiceServer, user_service_server::UserServiceServer},
+    presence::v1::{
+        last_online_service_server::LastOnlineServiceServer, presence_service_server::PresenceServiceServer,
+        user_service_server::UserServiceServer,
+    },
 };
 use rollcall_records::{Apps, Publisher, Publishing, Relay, Users, Windows};
 use rollcall_runtime::{
@@ -98,6 +101,7 @@ impl Service {
 
         let gate = self.gate;
         let routes = Routes::new(PresenceServiceServer::new(sessions.clone()))
+            .add_service(LastOnlineServiceServer::new(sessions.clone()))
             .add_service(UserServiceServer::new(Backends { sessions, gate: gate.clone() }))
             .add_service(GatewayServiceServer::new(gateways))
             .add_service(AdminServiceServer::new(Operators { admin, gate: gate.clone() }));

@@ -15,8 +15,7 @@ use crate::{args::Args, error::Error};
 /// What an operator may choose. There is no TLS: what the services say to each other does not leave the process's
 /// machine.
 ///
-/// The gateway's URLs of the other services are not among it: they are in this process, and the gateway is told
-/// where they listen.
+/// The URLs of the services are not among it: they are in this process, and are told where the others listen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -84,7 +83,7 @@ impl Config {
         }
     }
 
-    /// Tells the gateway the URLs of the other services.
+    /// Tells the services the URLs of the others.
     pub(crate) fn connect(
         &mut self,
         presence: impl Into<String>,
@@ -92,6 +91,7 @@ impl Config {
         notifier: impl Into<String>,
     ) {
         self.gateway.presence = presence.into();
+        self.subscription.presence.clone_from(&self.gateway.presence);
         self.gateway.subscription = subscription.into();
         self.gateway.notifier = notifier.into();
     }
@@ -100,13 +100,14 @@ impl Config {
     fn foreign_services(&self) -> impl Iterator<Item = String> {
         let gateway = &self.gateway;
         [
-            ("presence", &gateway.presence),
-            ("subscription", &gateway.subscription),
-            ("notifier", &gateway.notifier),
+            ("gateway.presence", &gateway.presence),
+            ("gateway.subscription", &gateway.subscription),
+            ("gateway.notifier", &gateway.notifier),
+            ("subscription.presence", &self.subscription.presence),
         ]
         .into_iter()
         .filter(|(_, url)| !url.is_empty())
-        .map(|(name, url)| format!("gateway.{name}: {url:?}, expected none, for rollcall runs its own"))
+        .map(|(key, url)| format!("{key}: {url:?}, expected none, for rollcall runs its own"))
     }
 
     /// Finds a store that lives here with a bus that does not, or the other way round: others on that bus would
@@ -134,7 +135,7 @@ impl Validate for Config {
         self.foreign_services()
             .chain(faults_of("gateway", &connected.gateway))
             .chain(faults_of("presence", &self.presence))
-            .chain(faults_of("subscription", &self.subscription))
+            .chain(faults_of("subscription", &connected.subscription))
             .chain(faults_of("notifier", &self.notifier))
             .chain(faults_of("store", &self.store))
             .chain(faults_of("bus", &self.bus))

@@ -53,8 +53,10 @@ impl Node {
             ops,
         )
         .map_err(refused("presence", "--admin-listen"))?;
+        config.subscription.presence = url(presence.local_addr());
         let subscription = rollcall_subscription::Service::bind(
             &config.subscription,
+            &Tls::off(),
             store,
             Arc::clone(&bus),
             clock.clone(),

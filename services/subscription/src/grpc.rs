@@ -83,10 +83,10 @@ impl SubscriptionService for ListCalls {
         &self,
         request: Request<ListSubscriptionsRequest>,
     ) -> Result<Response<ListSubscriptionsResponse>, Status> {
-        let ListSubscriptionsRequest { app_id, user_id } = request.into_inner();
+        let ListSubscriptionsRequest { app_id, user_id, online } = request.into_inner();
         let call = async {
             let (app, user) = owner(app_id, &user_id)?;
-            self.subscriptions.list(app, &user).await
+            self.subscriptions.list(app, &user, online).await
         };
         let held = self.counted(Method::List, call.await)?;
         let target_ids = to_wire(held.list.ids());

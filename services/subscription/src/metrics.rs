@@ -13,6 +13,10 @@ pub(crate) struct Metrics {
     sizes: Histogram,
     friends: Histogram,
     imported: [Counter; 3],
+    /// Looks for lists whose users have left: done, and given up.
+    pub(crate) looks: [Counter; 2],
+    /// What was decided upon lists that might go: gone, put off, and unknown.
+    pub(crate) idle: [Counter; 3],
 }
 
 /// What can be called, in the order of the names.
@@ -76,6 +80,19 @@ impl Metrics {
                 "Edges of imports by what became of them.",
                 "result",
                 ["added", "known", "refused"],
+            ),
+            looks: registry.counters(
+                "rollcall_subscription_idle_looks",
+                "Looks for lists whose users have left.",
+                "result",
+                ["done", "given_up"],
+            ),
+            idle: registry.counters(
+                "rollcall_subscription_idle_lists",
+                "Lists that might go: gone with all subscriptions, put off for their user was ONLINE since, or left for the \
+                 next look because nothing is known of the user.",
+                "result",
+                ["gone", "put_off", "unknown"],
             ),
         }
     }

@@ -16,6 +16,10 @@ impl Section for Config {
     fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
         vec![("listen", self.listen)]
     }
+
+    fn urls(&self) -> Vec<(&'static str, &str)> {
+        vec![("presence", &self.presence)]
+    }
 }
 
 impl Process for Service {
@@ -28,8 +32,7 @@ impl Process for Service {
     type Store = StoreConfig;
 
     fn bind(config: Config, provided: Provided<'_, Self>) -> Result<Self, BoxError> {
-        Ok(Self::bind(&config, provided.store, provided.bus, Clock::new(), provided.ops)?
-            .secured(provided.tls))
+        Ok(Self::bind(&config, &provided.tls, provided.store, provided.bus, Clock::new(), provided.ops)?)
     }
 
     fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {

@@ -85,14 +85,23 @@ impl Subscriptions {
         Ok(revised)
     }
 
-    /// Reads the list; an unknown app is refused with 70020.
+    /// Reads the list; an unknown app is refused with 70020. That of a user who is `online` is kept on (SPEC D5).
     ///
     /// Neither edition nor switch is asked here: gateways read the lists of their users at login whatever the
     /// app's settings, so that turning *status* on again resumes what was kept (SPEC G1). They ask both
     /// before they show a list to a client (SPEC D6).
-    pub(crate) async fn list(&self, app: AppId, user: &UserId) -> Result<HeldList<SubscriptionList>, Error> {
+    pub(crate) async fn list(
+        &self,
+        app: AppId,
+        user: &UserId,
+        online: bool,
+    ) -> Result<HeldList<SubscriptionList>, Error> {
         self.apps.get(app).await?;
-        let held = self.lists.read(app, user).await?;
+        let held = if online {
+            self.lists.read_online(app, user).await?
+        } else {
+            self.lists.read(app, user).await?
+        };
         self.metrics.listed(held.list.ids().len());
         Ok(held)
     }

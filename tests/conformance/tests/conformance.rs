@@ -6,6 +6,7 @@ mod b_clear_after;
 mod b_custom_status;
 mod bad_input;
 mod c_query;
+mod d_idle;
 mod d_subscribe;
 mod e_unsubscribe;
 mod edge;

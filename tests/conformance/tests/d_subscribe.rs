@@ -120,7 +120,7 @@ async fn a_lowered_limit_applies_at_the_next_subscribe() {
             let (app_id, user_id, target_ids) = (app.id, format!("probe{probes}"), ids("p", 5));
             let probe = SubscribeRequest { app_id, user_id: user_id.clone(), target_ids, not_after: 0 };
             service.subscribe(probe).await.unwrap();
-            let list = ListSubscriptionsRequest { app_id, user_id };
+            let list = ListSubscriptionsRequest { app_id, user_id, online: false };
             service.list_subscriptions(list).await.unwrap().into_inner().target_ids.len() == 3
         })
         .await;

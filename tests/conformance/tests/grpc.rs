@@ -176,6 +176,6 @@ async fn services_refuse_over_grpc_with_the_same_codes() {
     }
     let unsubscribe = UnsubscribeRequest { app_id, user_id: user(), target_ids: ids("u", 101), not_after: 0 };
     assert_eq!(number(subscription.unsubscribe(unsubscribe).await.unwrap_err()), 6017);
-    let list = ListSubscriptionsRequest { app_id, user_id };
+    let list = ListSubscriptionsRequest { app_id, user_id, online: false };
     assert_eq!(subscription.list_subscriptions(list).await.unwrap().into_inner().target_ids, [""; 0]);
 }

@@ -55,7 +55,7 @@ async fn refuses(channel: Channel, service: &str) -> bool {
         }
         "subscription" => {
             let (app_id, user_id) = user();
-            let request = ListSubscriptionsRequest { app_id, user_id };
+            let request = ListSubscriptionsRequest { app_id, user_id, online: false };
             SubscriptionServiceClient::new(channel).list_subscriptions(request).await.map(drop)
         }
         "friend" => {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rollcall_faults::{Ring, cluster, watched};
-use rollcall_harness::General;
+use rollcall_harness::{General, eventually};
 
 const SERVICES: [&str; 3] = ["presence", "subscription", "notifier"];
 
@@ -109,4 +109,26 @@ async fn a_custom_status_clears_at_its_time_although_presence_was_gone_meanwhile
     let cleared = watcher.expect_next("bob").await;
     assert_eq!((cleared.general, cleared.custom.as_str()), (General::Online, ""));
     assert!(begun.elapsed() >= Duration::from_secs(3), "after {:?}", begun.elapsed());
+}
+
+// FAULT 6, SPEC D5
+#[tokio::test]
+async fn no_subscription_goes_while_there_is_no_presence_and_what_is_due_goes_when_there_is_one_again() {
+    let mut rollcall = cluster().await;
+    let app = rollcall.app().await;
+    let (mut leaving, _watcher) = watched(&rollcall, &app, "leaving").await;
+    leaving.subscribe(&["somebody"]).await.ok();
+    leaving.logout().await.ok();
+    for number in 0..2 {
+        rollcall.process("presence", number).kill();
+    }
+
+    // Longer than a list is kept.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert_eq!(rollcall.listed(&app, "leaving").await, ["somebody"]);
+
+    for number in 0..2 {
+        rollcall.start_again("presence", number).await;
+    }
+    eventually("the subscription to go", async || rollcall.listed(&app, "leaving").await.is_empty()).await;
 }

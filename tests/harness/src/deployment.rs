@@ -143,22 +143,29 @@ impl Starter<'_> {
         let certs = Certs::make(&self.folder.join("certs"));
         let mut parts = Vec::new();
         let mut grpc = BTreeMap::new();
-        // All at once: each waits for what it needs.
-        let behind: Vec<Started> = ["presence", "subscription", "notifier"]
-            .into_iter()
-            .flat_map(|service| (0..INSTANCES).map(move |number| (service, number)))
-            .map(|(service, number)| self.service(service, number, "", &certs))
-            .collect();
-        for started in behind {
-            let part = started.listens().await;
-            grpc.entry(part.service).or_insert_with(Vec::new).push(part.listens["grpc"].clone());
-            parts.push(part);
+        // All at once, save for who has to know where others are.
+        let [presence, notifier, subscription] = ["presence", "notifier", "subscription"];
+        for services in [&[presence, notifier][..], &[subscription]] {
+            let config = |service, number| match service == subscription {
+                true => {
+                    let urls = self.links.lead((service, number, Link::Presence), urls(&grpc, presence));
+                    format!("[{service}]\npresence = \"{urls}\"\n")
+                }
+                false => String::new(),
+            };
+            let started: Vec<Started> = services
+                .iter()
+                .flat_map(|service| (0..INSTANCES).map(move |number| (*service, number)))
+                .map(|(service, number)| self.service(service, number, &config(service, number), &certs))
+                .collect();
+            for started in started {
+                let part = started.listens().await;
+                grpc.entry(part.service).or_insert_with(Vec::new).push(part.listens["grpc"].clone());
+                parts.push(part);
+            }
         }
-        let urls = |service: &str| {
-            grpc[service].iter().map(|address| format!("https://{address}")).collect::<Vec<_>>().join(",")
-        };
         let config = |number| {
-            let urls = |service, to| self.links.lead(("gateway", number, to), urls(service));
+            let urls = |service, to| self.links.lead(("gateway", number, to), urls(&grpc, service));
             format!(
                 "[gateway]\npresence = \"{}\"\nsubscription = \"{}\"\nnotifier = \"{}\"\n{}\n",
                 urls("presence", Link::Presence),
@@ -186,7 +193,7 @@ impl Starter<'_> {
         let listen = "listen = \"127.0.0.1:0\"\n";
         let own = match config {
             "" => format!("[{service}]\n{listen}"),
-            config => config.replace("[gateway]\n", &format!("[gateway]\n{listen}")),
+            config => config.replace(&format!("[{service}]\n"), &format!("[{service}]\n{listen}")),
         };
         let settings = self.settings.iter().filter(|(of, _)| *of == service);
         let own = settings.fold(own, |own, (_, line)| own.replace(listen, &format!("{listen}{line}\n")));
@@ -229,6 +236,11 @@ impl Starter<'_> {
         let part = Part { service, process, program, number, profile, variables, config, listens };
         Started { part, file }
     }
+}
+
+/// Lists the URLs of a service's instances.
+fn urls(grpc: &BTreeMap<&str, Vec<String>>, service: &str) -> String {
+    grpc[service].iter().map(|address| format!("https://{address}")).collect::<Vec<_>>().join(",")
 }
 
 impl Started {

@@ -15,8 +15,9 @@ use std::{
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
     notifier::v1::notifier_service_client::NotifierServiceClient,
-    presence::v1::presence_service_client::PresenceServiceClient, role::Role,
-    subscription::v1::subscription_service_client::SubscriptionServiceClient,
+    presence::v1::presence_service_client::PresenceServiceClient,
+    role::Role,
+    subscription::v1::{ListSubscriptionsRequest, subscription_service_client::SubscriptionServiceClient},
 };
 use rollcall_testkit::Proxy;
 use tonic::transport::{Channel, Endpoint};
@@ -270,6 +271,13 @@ impl Rollcall {
     /// Makes a client of the subscription service, as the backend of an app.
     pub fn subscription(&self) -> SubscriptionServiceClient<Channel> {
         SubscriptionServiceClient::new(self.addresses.channel(Role::Subscription, Role::Backend))
+    }
+
+    /// Reads a subscription list as the app's backend, which does not keep it by that.
+    pub async fn listed(&self, app: &App, user: &str) -> Vec<String> {
+        let request = ListSubscriptionsRequest { app_id: app.id, user_id: user.to_owned(), online: false };
+        let read = self.subscription().list_subscriptions(request).await;
+        read.expect("a list can be read").into_inner().target_ids
     }
 
     /// Makes a client of each instance of the subscription service: each hears by itself how apps are set.

@@ -1,14 +1,14 @@
 //! Tests of subscription lists, over the memory store.
 
 use prost::Message as _;
-use rollcall_domain::code::Code;
+use rollcall_domain::{code::Code, time::Timestamp};
 use rollcall_proto::{
     event::v1::{Change, ChangeKind},
     trace::TraceParent,
 };
 
 use super::*;
-use crate::fixture::{Fixture, app, user};
+use crate::fixture::{Fixture, IDLE_AFTER, app, user};
 
 async fn subscribe(fixture: &Fixture, names: &[&str]) -> Revised<usize> {
     let targets: Vec<UserId> = names.iter().map(|name| user(name)).collect();
@@ -113,5 +113,63 @@ async fn friends_who_are_there_or_gone_already_are_not_committed() {
     assert!(removed.version > added.version);
     let gone = fixture.friends.revise(app(), &me, &trace, unfriend).await.unwrap();
     assert_eq!((gone.value.len(), gone.version), (0, removed.version));
+    assert_eq!(outbox(&fixture).await.len(), 2);
+}
+
+/// Returns in how long the list of `me` may go; `None` if it has no timer.
+async fn goes_in(fixture: &Fixture) -> Option<Duration> {
+    let partition = fixture.store.partitions().of(app(), Some(&user("me")));
+    let (now, all) = (fixture.store.now().await.unwrap(), Timestamp(u64::MAX));
+    let timers = fixture.lists.due(partition, all, None, 10).await.unwrap();
+    assert!(timers.len() <= 1, "{timers:?}");
+    timers.first().map(|timer| Duration::from_micros(timer.deadline.0 - now.0))
+}
+
+// SPEC D5
+#[tokio::test]
+async fn each_commit_gives_a_list_the_whole_span_and_an_emptied_one_has_none() {
+    let fixture = Fixture::new();
+    subscribe(&fixture, &["a"]).await;
+    assert_eq!(goes_in(&fixture).await, Some(IDLE_AFTER));
+    fixture.advance(IDLE_AFTER / 2);
+    assert_eq!(goes_in(&fixture).await, Some(IDLE_AFTER / 2));
+    subscribe(&fixture, &["b"]).await;
+    assert_eq!(goes_in(&fixture).await, Some(IDLE_AFTER));
+
+    let clear = |list: &mut SubscriptionList| Ok(list.unsubscribe(&[]));
+    fixture.lists.revise(app(), &user("me"), &TraceParent::default(), clear).await.unwrap();
+    assert_eq!(goes_in(&fixture).await, None);
+}
+
+// SPEC D5
+#[tokio::test]
+async fn a_list_that_is_read_for_who_is_online_is_kept_the_whole_span_without_a_commit() {
+    let fixture = Fixture::new();
+    let (lists, me) = (&fixture.lists, user("me"));
+    assert_eq!(lists.read_online(app(), &me).await.unwrap(), HeldList::default());
+    assert_eq!(goes_in(&fixture).await, None, "an empty one needs no timer");
+    subscribe(&fixture, &["a"]).await;
+    fixture.advance(IDLE_AFTER - Duration::from_secs(1));
+    let before = lists.read(app(), &me).await.unwrap();
+    assert_eq!(goes_in(&fixture).await, Some(Duration::from_secs(1)));
+
+    assert_eq!(lists.read_online(app(), &me).await.unwrap(), before);
+
+    assert_eq!(goes_in(&fixture).await, Some(IDLE_AFTER));
+    assert_eq!(lists.read(app(), &me).await.unwrap(), before);
+}
+
+// SPEC D5
+#[tokio::test]
+async fn a_list_goes_only_while_its_timer_is_due() {
+    let fixture = Fixture::new();
+    let (lists, me) = (&fixture.lists, user("me"));
+    subscribe(&fixture, &["a"]).await;
+    let due = fixture.store.now().await.unwrap().plus(IDLE_AFTER);
+    let early = due.minus(Duration::from_micros(1));
+    assert!(!lists.let_go(app(), &me, early).await.unwrap());
+    assert!(lists.let_go(app(), &me, due).await.unwrap());
+    assert!(lists.read(app(), &me).await.unwrap().list.ids().is_empty());
+    assert!(!lists.let_go(app(), &me, due).await.unwrap(), "it has gone already");
     assert_eq!(outbox(&fixture).await.len(), 2);
 }

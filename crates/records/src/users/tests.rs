@@ -233,5 +233,5 @@ async fn a_record_that_cannot_be_read_fails_its_own_place_only() {
     let [alice, broken, nobody] = fixture.users.states(app(), &ids).await.unwrap().try_into().unwrap();
     assert_eq!(alice.unwrap(), (applied.state, applied.status_version));
     assert_eq!(broken.unwrap_err().refusal().code, Code::Internal);
-    assert_eq!(nobody.unwrap(), (UserState::default().status(), StatusVersion(0)));
+    assert_eq!(nobody.unwrap(), (UserState::default(), StatusVersion(0)));
 }

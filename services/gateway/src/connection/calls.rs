@@ -146,7 +146,7 @@ impl Connection {
                 let (gateway, key) = (Arc::clone(&self.gateway), self.handle.key);
                 let passed = trace.passed().clone();
                 self.ask(id, Method::ListSubscriptions, trace, async move {
-                    let (_, user_ids) = gateway.backend.list(&passed, key).await?;
+                    let (_, user_ids) = gateway.backend.list(&passed, key, false).await?;
                     Ok(Some(reply::Result::ListSubscriptions(ListSubscriptionsResult { user_ids })))
                 });
             }

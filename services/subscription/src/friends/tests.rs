@@ -34,7 +34,7 @@ impl Fixture {
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
         apps.create(app(), "test", Settings::default(), Vec::new()).await.unwrap();
         let metrics = Metrics::new(&Registry::default());
-        let friends = Friends { lists: Lists::new(store.clone(), publisher), apps, metrics };
+        let friends = Friends { lists: Lists::<FriendList>::new(store.clone(), publisher), apps, metrics };
         Self { store, friends, _publishing: publishing }
     }
 

@@ -45,8 +45,15 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let bus = MemoryBus::new();
     let mut changes = bus.subscribe_status().await.unwrap();
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
-    let service =
-        Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new(), &Ops::default()).unwrap();
+    let service = Service::bind(
+        &config,
+        &Tls::off(),
+        store_with_app().await,
+        Arc::new(bus),
+        Clock::new(),
+        &Ops::default(),
+    )
+    .unwrap();
     let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));
@@ -83,7 +90,7 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
     let refused = client.unsubscribe(late).await.unwrap_err();
     assert_eq!(refusal::from_status(&refused).code, Code::Timeout);
 
-    let list = ListSubscriptionsRequest { app_id: 7, user_id: "me".to_owned() };
+    let list = ListSubscriptionsRequest { app_id: 7, user_id: "me".to_owned(), online: false };
     let list = client.list_subscriptions(list).await.unwrap().into_inner();
     assert_eq!((list.target_ids, list.version), (vec!["b".to_owned()], unsubscribed.version));
 
@@ -105,9 +112,13 @@ async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
 #[tokio::test]
 async fn a_call_that_says_it_was_sent_before_counts_against_no_window() {
     // So long that no machine is too slow for it.
-    let config = Config { listen: ([127, 0, 0, 1], 0).into(), window: Duration::from_hours(1) };
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        window: Duration::from_hours(1),
+        ..Config::profile(Profile::Default)
+    };
     let (store, bus) = (store_with_app().await, Arc::new(MemoryBus::new()));
-    let service = Service::bind(&config, store, bus, Clock::new(), &Ops::default()).unwrap();
+    let service = Service::bind(&config, &Tls::off(), store, bus, Clock::new(), &Ops::default()).unwrap();
     let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));
@@ -141,8 +152,8 @@ async fn friends_are_changed_and_read_over_grpc_and_told_on_the_bus() {
     let bus = MemoryBus::new();
     let mut changes = bus.subscribe_status().await.unwrap();
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
-    let service =
-        Service::bind(&config, store_with_app().await, Arc::new(bus), Clock::new(), &Ops::default()).unwrap();
+    let (store, bus) = (store_with_app().await, Arc::new(bus));
+    let service = Service::bind(&config, &Tls::off(), store, bus, Clock::new(), &Ops::default()).unwrap();
     let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(service.run(shutdown.clone()));

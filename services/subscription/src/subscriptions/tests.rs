@@ -33,7 +33,7 @@ impl Fixture {
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
         apps.create(app(), "test", settings(Edition::Premium, true), Vec::new()).await.unwrap();
         let subscriptions = Subscriptions {
-            lists: Lists::new(store.clone(), publisher),
+            lists: Lists::<SubscriptionList>::new(store.clone(), publisher, Duration::from_hours(24)),
             apps,
             windows: Windows::new(store.clone(), Duration::from_secs(5)),
             metrics: Metrics::new(&Registry::default()),
@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     async fn list(&self) -> Vec<String> {
-        let held = self.subscriptions.list(app(), &user("me")).await.unwrap();
+        let held = self.subscriptions.list(app(), &user("me"), false).await.unwrap();
         texts(held.list.ids())
     }
 
@@ -259,10 +259,10 @@ async fn lists_of_one_app_are_not_those_of_another() {
     fixture.subscribe(&["a"]).await.unwrap();
     let other = AppId::new(8).unwrap();
     let subscriptions = &fixture.subscriptions;
-    assert_eq!(code(subscriptions.list(other, &user("me")).await), Code::AppUnknown);
+    assert_eq!(code(subscriptions.list(other, &user("me"), false).await), Code::AppUnknown);
     let trace = TraceParent::default();
     let unknown = subscriptions.subscribe(other, &user("me"), &["a".to_owned()], &trace).await;
     assert_eq!(code(unknown), Code::AppUnknown);
     subscriptions.apps.create(other, "test", settings(Edition::Premium, true), Vec::new()).await.unwrap();
-    assert_eq!(subscriptions.list(other, &user("me")).await.unwrap(), HeldList::default());
+    assert_eq!(subscriptions.list(other, &user("me"), false).await.unwrap(), HeldList::default());
 }

@@ -1,5 +1,7 @@
 //! Tests of logins that exclude each other, and of clients that come back.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::code::{Code, Refusal};
 

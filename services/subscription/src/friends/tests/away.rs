@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rollcall_domain::id::BootId;
 use rollcall_store::{
     Error as StoreError, Outcome, Partition, Record,
-    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TokenHash, Window},
+    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window},
 };
 
 use super::*;
@@ -33,7 +33,7 @@ async fn an_import_keeps_what_was_stored_when_the_store_went_and_does_not_try_al
     let (commits_left, asked) = (AtomicUsize::new(100), AtomicUsize::new(0));
     let store = Arc::new(Leaving { inner, commits_left, asked });
     let (publisher, _publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
-    let lists = Lists::new(store.clone(), publisher);
+    let lists = Lists::<FriendList>::new(store.clone(), publisher);
     let friends = Friends { lists, ..fixture.friends.clone() };
 
     let users = numbered(0..1_000);
@@ -78,7 +78,7 @@ impl Store for Leaving {
     async fn due(
         &self,
         _: Partition,
-        _: BootId,
+        _: TimerSet,
         _: Timestamp,
         _: Option<Timer>,
         _: usize,
