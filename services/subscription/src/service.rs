@@ -66,7 +66,7 @@ impl Service {
         let windows = Windows::new(store, config.window);
         Ok(Self {
             listener,
-            subscriptions: Subscriptions { windows, lists, apps, metrics },
+            subscriptions: Subscriptions { lists, apps, windows, metrics },
             idle,
             publishing,
             ready,
