@@ -196,7 +196,7 @@ impl Client {
         if clear_after.is_zero() {
             return Err(Error::invalid("clear_after is 0s, expected 1s to 30 days".to_owned()));
         }
-        let seconds = clear_after.as_secs() + u64::from(clear_after.subsec_nanos() > 0);
+        let seconds = clear_after.as_secs().saturating_add(u64::from(clear_after.subsec_nanos() > 0));
         self.set(custom, u32::try_from(seconds).unwrap_or(u32::MAX)).await
     }
 

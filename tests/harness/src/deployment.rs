@@ -146,12 +146,12 @@ impl Starter<'_> {
         // All at once, save for who has to know where others are.
         let [presence, notifier, subscription] = ["presence", "notifier", "subscription"];
         for services in [&[presence, notifier][..], &[subscription]] {
-            let config = |service, number| match service == subscription {
-                true => {
-                    let urls = self.links.lead((service, number, Link::Presence), urls(&grpc, presence));
-                    format!("[{service}]\npresence = \"{urls}\"\n")
+            let config = |service, number| {
+                if service != subscription {
+                    return String::new();
                 }
-                false => String::new(),
+                let urls = self.links.lead((service, number, Link::Presence), urls(&grpc, presence));
+                format!("[{service}]\npresence = \"{urls}\"\n")
             };
             let started: Vec<Started> = services
                 .iter()

@@ -34,8 +34,8 @@ pub async fn a_commit_sets_and_removes_timers_of_each_kind(store: Tested) {
     set_all(&store, user, 5).await;
     assert_eq!(deadlines(&store, user).await, [vec![5], vec![5], vec![5]]);
 
-    for gone in 0..KINDS.len() {
-        let id = timer(user, KINDS[gone], 0).id;
+    for (gone, kind) in KINDS.into_iter().enumerate() {
+        let id = timer(user, kind, 0).id;
         change(&store, user, vec![TimerChange::Remove(id)]).await;
         let left = deadlines(&store, user).await;
         let expected: [Vec<u64>; 3] =
