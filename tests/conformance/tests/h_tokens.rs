@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rollcall_conformance::{GRACE, alice_watching_bob, offline, online, unlogined};
-use rollcall_harness::{
-    Addresses, App, Certs, Dial, Heard, Process, Raw, Recorder, Rollcall, eventually, token,
-};
+use rollcall_harness::{App, Dial, Heard, Raw, Recorder, Rollcall, eventually, token};
 use serde_json::{Value, json};
 
 /// The grace of the profile `fast`.
@@ -33,16 +31,6 @@ fn calls() -> [Value; 6] {
         json!({ "listSubscriptions": {} }),
         json!({ "login": {} }),
     ]
-}
-
-/// Starts a command of an operator.
-fn operate(rollcall: &Rollcall, name: &str, command: &[&str]) -> Process {
-    let Addresses { admin, certs, .. } = rollcall.addresses();
-    let admin = format!("{}://{admin}", if certs.is_some() { "https" } else { "http" });
-    let options = certs.as_ref().map(Certs::options).unwrap_or_default();
-    let more = ["--output", "json", "--admin", &admin].map(str::to_owned).into_iter().chain(options);
-    let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).chain(more).collect();
-    rollcall.ctl(name, &words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Makes a token of bob as `rollcallctl token` does.
@@ -284,7 +272,7 @@ async fn rollcallctl_kicks_a_user() {
     let app = rollcall.app().await;
     let mut bob = app.session("bob", "d").await;
     let id = app.id.to_string();
-    let kick = operate(&rollcall, "kick", &["kick", "--app-id", &id, "--user-id", "bob"]);
+    let kick = rollcall.operate("kick", &["kick", "--app-id", &id, "--user-id", "bob", "--output", "json"]);
     assert_eq!(bob.closed().await, Some(3504));
     eventually("the outcome", async || {
         let said: Option<Value> = serde_json::from_str(&kick.output()).ok();
@@ -317,18 +305,15 @@ async fn a_token_signed_by_a_key_of_ed25519_that_an_operator_added_is_accepted_u
     assert_eq!(code(&by_kid).await, 70003);
 
     let id = app.id.to_string();
-    let add = operate(
-        &rollcall,
-        "add",
-        &["app", "key", "add", "--app-id", &id, "--kid", "ed", "--public-key", &public],
-    );
+    let add = rollcall
+        .operate("add", &["app", "key", "add", "--app-id", &id, "--kid", "ed", "--public-key", &public]);
     eventually("the key to be known", async || code(&by_kid).await == 0).await;
     assert!(add.output().contains("EdDSA"), "{}", add.output());
     eventually("all instances to know it", async || code(&by_any).await == 0).await;
     assert_eq!(code(&by_other).await, 70003, "kid names a key of another algorithm");
     assert_eq!(code(&app.token("bob")).await, 0, "the first key is still good");
 
-    let _remove = operate(&rollcall, "remove", &["app", "key", "remove", "--app-id", &id, "--kid", "ed"]);
+    let _remove = rollcall.operate("remove", &["app", "key", "remove", "--app-id", &id, "--kid", "ed"]);
     eventually("the key to be gone", async || code(&by_kid).await == 70003).await;
 }
 

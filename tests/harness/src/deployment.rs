@@ -1,7 +1,7 @@
 //! How a `rollcall` is deployed for a test: embedded, as one process on real servers, or as a cluster on them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -130,7 +130,16 @@ impl Starter<'_> {
         if let Some((store, bus)) = &urls {
             arguments.extend(["--store", store, "--bus", bus]);
         }
-        let started = self.spawn("rollcall", "rollcall", 0, config, &arguments);
+        let services: BTreeSet<&str> = self.settings.iter().map(|(service, _)| *service).collect();
+        let config = services.into_iter().fold(config.to_owned(), |config, service| {
+            let section = format!("[{service}]\n");
+            let config = if config.contains(&section) { config } else { config + "\n" + &section };
+            self.settings
+                .iter()
+                .filter(|(of, _)| *of == service)
+                .fold(config, |config, (_, line)| config.replace(&section, &format!("{section}{line}\n")))
+        });
+        let started = self.spawn("rollcall", "rollcall", 0, &config, &arguments);
         let part = started.listens().await;
         let at = |name: &str| part.listens[name].clone();
         let grpc = ["admin", "subscription", "notifier"].map(at);

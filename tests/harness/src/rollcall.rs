@@ -67,6 +67,7 @@ pub struct Builder {
     deployment: Deployment,
     variables: Vec<(&'static str, String)>,
     settings: Vec<(&'static str, String)>,
+    files: Vec<(&'static str, String)>,
     links: Vec<Place>,
     partitions: u16,
 }
@@ -93,10 +94,18 @@ impl Builder {
         self
     }
 
-    /// Adds a line to the section of a service in the configuration of its processes in a cluster, as TOML.
+    /// Adds a line to the section of a service in its configuration, as TOML. `{folder}` in it stands for the folder of
+    /// the test.
     #[must_use]
     pub fn setting(mut self, service: &'static str, line: &str) -> Self {
         self.settings.push((service, line.to_owned()));
+        self
+    }
+
+    /// Puts a file into the folder of the test before the start.
+    #[must_use]
+    pub fn file(mut self, name: &'static str, text: &str) -> Self {
+        self.files.push((name, text.to_owned()));
         self
     }
 
@@ -123,8 +132,14 @@ impl Builder {
     }
 
     /// Starts it and waits until it serves.
-    pub async fn start(self) -> Rollcall {
+    pub async fn start(mut self) -> Rollcall {
         let folder = Folder::new();
+        for (name, text) in &self.files {
+            fs::write(folder.0.join(name), text).expect("a file can be written");
+        }
+        for (_, line) in &mut self.settings {
+            *line = line.replace("{folder}", &folder.0.display().to_string());
+        }
         let engines = (self.deployment != Deployment::Embedded).then(Engines::start);
         let links = Links::new(self.links);
         let starter = Starter {
@@ -158,6 +173,7 @@ impl Rollcall {
             deployment: Deployment::from_environment(),
             variables: Vec::new(),
             settings: Vec::new(),
+            files: Vec::new(),
             links: Vec::new(),
             partitions: 16,
         }
