@@ -91,13 +91,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: 
     }
 }
 
-async fn serve(
-    edge: Edge,
-    router: Router,
-    stream: TcpStream,
-    peer: SocketAddr,
-    shutdown: CancellationToken,
-) {
+async fn serve(edge: Edge, router: Router, stream: TcpStream, peer: SocketAddr, shutdown: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "could not set TCP_NODELAY");
     }

@@ -58,11 +58,7 @@ const IDLE_LOOK: Duration = Duration::from_secs(5);
 
 /// Serves the streams of a connection until it ends, or has had no session for a while. Once `shutdown` is cancelled it
 /// takes no new ones.
-pub(super) async fn serve<S>(
-    edge: Edge,
-    stream: S,
-    shutdown: CancellationToken,
-) -> Result<(), h2::Error>
+pub(super) async fn serve<S>(edge: Edge, stream: S, shutdown: CancellationToken) -> Result<(), h2::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -146,7 +142,8 @@ impl Edge {
     fn check(&self, request: &Request<RecvStream>) -> Result<OwnedSemaphorePermit, Box<Response<()>>> {
         let refused = |status: Status| Box::new(status.into_http());
         if request.uri().path() != OPEN_SESSION {
-            let message = "no such method is served here, expected rollcall.client.v1.ClientService/OpenSession";
+            let message =
+                "no such method is served here, expected rollcall.client.v1.ClientService/OpenSession";
             return Err(refused(Status::unimplemented(message)));
         }
         is_grpc(request).map_err(|status| {
