@@ -42,24 +42,44 @@ async fn ended(connection: Ended) -> Result<(), Option<Reason>> {
     ended.map_err(|error| error.reason())
 }
 
+/// Opens streams and resets them, at once or when they have been answered, until the connection ends. Returns how many.
+async fn reset_rapidly(rollcall: &Rollcall, answered: bool) -> usize {
+    let (mut requests, connection) = connect(rollcall).await;
+    let mut opened = 0;
+    'open: loop {
+        let mut batch = Vec::new();
+        for _ in 0..50 {
+            let sent = requests.send_request(request(rollcall, OPEN_SESSION), false);
+            let Ok((response, mut send)) = sent else { break 'open };
+            opened += 1;
+            if !answered {
+                send.send_reset(Reason::CANCEL);
+            }
+            batch.push((response, send));
+        }
+        for (response, mut send) in batch {
+            // Those that were reset end at once; the connection's end shows in those that follow.
+            let _ = within("an answer", response).await;
+            send.send_reset(Reason::CANCEL);
+        }
+        tokio::task::yield_now().await;
+    }
+    // Bytes that were not read when the server closes reset the connection, and its reason with it.
+    let reason = ended(connection).await.unwrap_err();
+    assert!(matches!(reason, Some(Reason::ENHANCE_YOUR_CALM) | None), "{reason:?}");
+    opened
+}
+
 // ATTACK X14
 #[tokio::test]
 async fn a_connection_that_opens_and_resets_streams_rapidly_is_closed_and_others_are_served() {
-    let rollcall = Rollcall::builder().config("[gateway]\nadmissions_per_second = 1000\n").start().await;
+    let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
     let mut before = app.session_by(rollcall.dial().grpc(), "PLATFORM_WEB", "before", "d").await;
-    for _ in 0..3 {
-        let (mut requests, connection) = connect(&rollcall).await;
-        while !connection.is_finished() {
-            let Ok(ready) = requests.ready().await else { break };
-            requests = ready;
-            let Ok((_, mut send)) = requests.send_request(request(&rollcall, OPEN_SESSION), false) else {
-                break;
-            };
-            send.send_reset(Reason::CANCEL);
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(ended(connection).await, Err(Some(Reason::ENHANCE_YOUR_CALM)));
+    for answered in [false, true, true, false] {
+        let opened = within("the end", reset_rapidly(&rollcall, answered)).await;
+        // What a proxy's clients may do is served.
+        assert!(opened > if answered { 256 } else { 20 }, "closed after {opened}");
 
         before.call(json!({ "ping": {} })).await.ok();
         app.session_by(rollcall.dial().grpc(), "PLATFORM_WEB", "after", "d").await.logout().await.ok();
