@@ -153,7 +153,7 @@ pub(crate) struct ClientOptions {
     /// of this machine can read command lines
     #[arg(long, env = "ROLLCALL_TOKEN", hide_env_values = true, value_name = "JWT")]
     pub(crate) token: String,
-    /// Address of the gateway
+    /// Address of the gateway: ws://host:port/v1/connect, or grpc://host:port for a gRPC stream
     #[arg(long, env = "ROLLCALL_URL", default_value = "ws://127.0.0.1:7700/v1/connect")]
     pub(crate) url: String,
     /// Kind of device: ANDROID, IPHONE, IPAD, WINDOWS, MAC, LINUX or WEB

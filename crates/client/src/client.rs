@@ -10,6 +10,7 @@ pub(crate) mod listener;
 mod mailbox;
 mod relocate;
 mod session;
+mod transport;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -17,7 +17,8 @@ use rollcall_domain::id::{DeviceId, Platform};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Address of the gateway's WebSocket, `ws://host:port/v1/connect`.
+    /// Address of the gateway: `ws://host:port/v1/connect` for a WebSocket, or `grpc://host:port` (also `http://`) for
+    /// a gRPC stream. Both do the same.
     pub url: String,
     /// Kind of device that the sessions run on.
     pub platform: Platform,

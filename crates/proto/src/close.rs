@@ -1,5 +1,10 @@
-//! Numbered close codes of the client WebSocket: 3000 to 3499 invite to reconnect with back-off, 3500 to
-//! 3999 do not.
+//! Numbered close codes of a client's connection: 3000 to 3499 invite to reconnect with back-off, 3500 to 3999 do not.
+//! A WebSocket carries the number in its close frame, a gRPC stream in a trailer beside the status.
+
+use tonic::Status;
+
+/// The trailer of a gRPC stream that holds the number of the close code.
+pub const CLOSE_CODE: &str = "rollcall-close-code";
 
 /// Why the server closed a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +67,26 @@ impl CloseCode {
         !(3500..4000).contains(&number)
     }
 
+    /// Returns how a gRPC stream ends: OK after a logout, UNAVAILABLE wherever the client should reconnect. The number
+    /// is in its metadata, as [`CLOSE_CODE`].
+    pub fn status(self) -> Status {
+        let code = match self {
+            Self::GoingAway
+            | Self::LoginTimeout
+            | Self::HeartbeatTimeout
+            | Self::SessionLost
+            | Self::TryAgain => tonic::Code::Unavailable,
+            Self::LoggedOut => tonic::Code::Ok,
+            Self::MalformedFrame => tonic::Code::InvalidArgument,
+            Self::FrameTooLarge => tonic::Code::ResourceExhausted,
+            Self::LoginRefused | Self::TokenExpired => tonic::Code::Unauthenticated,
+            Self::Kicked | Self::Replaced => tonic::Code::Aborted,
+        };
+        let mut status = Status::new(code, self.reason());
+        status.metadata_mut().insert(CLOSE_CODE, self.number().into());
+        status
+    }
+
     /// Returns the text of the close frame.
     pub fn reason(self) -> &'static str {
         match self {
@@ -92,5 +117,17 @@ mod tests {
             assert_eq!(CloseCode::invites_reconnect(code.number()), code.number() < 3500);
         }
         assert!(CloseCode::invites_reconnect(1006));
+    }
+
+    #[test]
+    fn a_stream_ends_as_unavailable_where_a_client_should_reconnect_and_tells_the_number() {
+        for code in CloseCode::ALL {
+            let status = code.status();
+            let reconnect = status.code() == tonic::Code::Unavailable;
+            assert_eq!(reconnect, CloseCode::invites_reconnect(code.number()), "{code:?}");
+            let told = status.metadata().get(CLOSE_CODE).unwrap();
+            assert_eq!(told.to_str().unwrap(), code.number().to_string());
+            assert_eq!(status.code() == tonic::Code::Ok, code == CloseCode::LoggedOut);
+        }
     }
 }

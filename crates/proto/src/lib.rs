@@ -1,11 +1,13 @@
 //! The wire: generated code, and the only conversions between wire and domain.
 //!
-//! Start with [`convert`]; who may call which service stands in [`role`].
+//! Start with [`convert`]; who may call which service stands in [`role`], and how a client's frames travel over a gRPC
+//! stream in [`messages`].
 
 pub mod again;
 pub mod close;
 pub mod convert;
 mod generated;
+pub mod messages;
 pub mod missed;
 pub mod refusal;
 pub mod role;

@@ -1,4 +1,4 @@
-//! Client frames as WebSocket messages: proto3 JSON in text, protobuf in binary.
+//! Client frames as messages: proto3 JSON in text, protobuf in binary. A gRPC stream has binary ones only.
 
 use axum::extract::ws::Message;
 use prost::Message as _;

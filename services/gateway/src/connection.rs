@@ -1,13 +1,18 @@
 //! One client's connection as one state machine in one task: no writer task, no channel, no timer of its own.
 //!
 //! Invariants: replies go out in the order their calls ended, and a frame is taken from the hub only when the
-//! socket has taken all that was written before; at most [`REPLIES_WAITING`] calls wait for their reply, then
+//! transport has taken all that was written before; at most [`REPLIES_WAITING`] calls wait for their reply, then
 //! the client is not read.
 //!
-//! `connection/login.rs` is the first part of its life, `connection/calls.rs` what a client can ask for.
+//! `connection/login.rs` is the first part of its life, `connection/calls.rs` what a client can ask for,
+//! `connection/transport.rs` what carries it: a WebSocket (`connection/web_socket.rs`) or a gRPC stream
+//! (`connection/stream.rs`).
 
 mod calls;
 mod login;
+mod stream;
+mod transport;
+mod web_socket;
 
 use std::{
     collections::VecDeque,
@@ -17,8 +22,8 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{Sink as _, StreamExt as _, stream::FuturesUnordered};
+use axum::extract::ws::Message;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use rollcall_domain::{
     code::{Code, Refusal},
     id::Op,
@@ -31,7 +36,11 @@ use rollcall_proto::{
     close::CloseCode,
 };
 
-use self::calls::{Command, Done};
+pub(crate) use self::stream::Stream;
+use self::{
+    calls::{Command, Done},
+    transport::{Gone, Received, Transport},
+};
 use crate::{
     Gateway,
     codec::{self, Codec},
@@ -45,7 +54,7 @@ const FRAME_MAX_BEFORE_LOGIN: usize = 4 * 1024;
 pub(crate) const FRAME_MAX: usize = 64 * 1024;
 /// Calls that may wait for their reply; beyond it the client is not read.
 const REPLIES_WAITING: usize = 64;
-/// Bytes to write before the socket must have taken them.
+/// Bytes to write before the transport must have taken them.
 const WRITE_AT_ONCE: usize = 16 * 1024;
 /// How long a closing connection may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -53,9 +62,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 type Call = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// A connection that is logged in.
-struct Connection {
+struct Connection<T> {
     gateway: Arc<Gateway>,
-    socket: WebSocket,
+    transport: T,
     codec: Codec,
     handle: Arc<SessionHandle>,
     /// Calls on their way to other services.
@@ -72,7 +81,7 @@ struct Connection {
     unanswered: usize,
     /// Whether the hub may have something for us.
     owed: bool,
-    /// Whether the socket has not taken all that was written.
+    /// Whether the transport has not taken all that was written.
     flushing: bool,
     /// Set when the connection is to close once all replies are written.
     leaving: Option<CloseCode>,
@@ -102,9 +111,9 @@ enum Event {
 }
 
 /// Serves one client until its connection ends.
-pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: Codec) {
+pub(crate) async fn serve<T: Transport>(gateway: Arc<Gateway>, mut transport: T, codec: Codec) {
     let limit = gateway.config.login_timeout;
-    let first = login::first_login(&mut socket, codec);
+    let first = login::first_login(&mut transport, codec);
     let logged_in = match tokio::time::timeout(limit, first).await {
         Ok(login::First::Login { id, trace, login }) => {
             // Boxed, so that the task of a connection does not keep room for a login all its life.
@@ -116,11 +125,11 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: C
     };
     let (handle, reply) = match logged_in {
         Ok(logged_in) => logged_in,
-        Err((reply, code)) => return close(socket, reply, code).await,
+        Err((reply, code)) => return close(transport, reply, code).await,
     };
     let connection = Connection {
         gateway,
-        socket,
+        transport,
         codec,
         handle,
         calls: FuturesUnordered::new(),
@@ -136,7 +145,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, codec: C
     connection.run().await;
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     async fn run(mut self) {
         let code = loop {
             match std::future::poll_fn(|cx| self.poll_event(cx)).await {
@@ -160,7 +169,7 @@ impl Connection {
                 let kicked = Kicked { code: Code::Kicked.number(), message };
                 self.codec.encode(&ServerFrame { event: Some(ServerEvent::Kicked(kicked)) })
             });
-            close(self.socket, last, code).await;
+            close(self.transport, last, code).await;
         }
     }
 
@@ -184,21 +193,18 @@ impl Connection {
         if self.unanswered >= REPLIES_WAITING || self.leaving.is_some() {
             return Poll::Pending;
         }
-        match self.socket.poll_next_unpin(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(Message::Close(_))) | None) => Poll::Ready(Event::Gone),
-            Poll::Ready(Some(Ok(message))) => Poll::Ready(Event::Message(message)),
-            Poll::Ready(Some(Err(error))) => {
-                Poll::Ready(login::close_code_of(error).map_or(Event::Gone, Event::Close))
-            }
-        }
+        self.transport.poll_receive(cx).map(|received| match received {
+            Received::Message(message) => Event::Message(message),
+            Received::Broken(code) => Event::Close(code),
+            Received::Gone => Event::Gone,
+        })
     }
 
-    /// Writes replies and then what the hub has, as far as the socket takes it.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), axum::Error> {
+    /// Writes replies and then what the hub has, as far as the transport takes it.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Gone> {
         loop {
             if self.flushing {
-                match Pin::new(&mut self.socket).poll_flush(cx) {
+                match self.transport.poll_flush(cx) {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(result) => result?,
                 }
@@ -208,7 +214,7 @@ impl Connection {
             while written < WRITE_AT_ONCE {
                 let Some(message) = self.next_message() else { break };
                 written += codec::length(&message);
-                Pin::new(&mut self.socket).start_send(message)?;
+                self.transport.start_send(message)?;
             }
             if written == 0 {
                 return Ok(());
@@ -298,17 +304,8 @@ fn refused(id: u32, refusal: &Refusal) -> Reply {
     }
 }
 
-/// Sends a last message, if any, and the close frame, and lets the client answer it, for a bounded time.
-async fn close(mut socket: WebSocket, last: Option<Message>, code: CloseCode) {
-    let closing = async {
-        if let Some(message) = last {
-            socket.send(message).await?;
-        }
-        let frame = CloseFrame { code: code.number(), reason: code.reason().into() };
-        socket.send(Message::Close(Some(frame))).await?;
-        while let Some(Ok(_)) = socket.recv().await {}
-        Ok::<(), axum::Error>(())
-    };
+/// Closes a connection: the client has a bounded time to take it.
+async fn close(transport: impl Transport, last: Option<Message>, code: CloseCode) {
     // The client may be gone, or not read: then there is nobody to tell.
-    let _ = tokio::time::timeout(CLOSE_LIMIT, closing).await;
+    let _ = tokio::time::timeout(CLOSE_LIMIT, transport.close(last, code)).await;
 }

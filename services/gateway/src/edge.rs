@@ -1,4 +1,8 @@
-//! The clients' HTTP edge: who may connect, and the upgrade to a WebSocket.
+//! The clients' HTTP edge: who may connect, and the upgrade to a WebSocket; `edge/http2.rs` is the edge of gRPC streams,
+//! on the same address.
+
+mod begun;
+mod http2;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,6 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::begun::Begun;
 use crate::{
     Gateway,
     codec::Codec,
@@ -30,7 +35,7 @@ use crate::{
     metrics::Refused,
 };
 
-/// How long the headers of a request may take.
+/// How long the headers of a request may take, and before that the first bytes of a connection.
 const HEADER_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of HTTP headers that are read.
 const HTTP_BUFFER: usize = 16 * 1024;
@@ -42,6 +47,10 @@ const WRITE_BUFFER: usize = 4 * 1024;
 const WRITE_BUFFER_MAX: usize = 1024 * 1024;
 /// The pause after a connection could not be accepted, so that a lack of file handles does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a page may not connect.
+const FOREIGN_ORIGIN: &str =
+    "the origin is not allowed, expected the gateway's own host or one of gateway.allowed_origins";
 
 /// What the routes share.
 #[derive(Clone)]
@@ -64,7 +73,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: 
         .route("/v1/connect", get(connect))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(edge);
+        .with_state(edge.clone());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -72,7 +81,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: 
         };
         match accepted {
             Ok((stream, peer)) => {
-                tokio::spawn(serve_http(router.clone(), stream, peer));
+                tokio::spawn(serve(edge.clone(), router.clone(), stream, peer, shutdown.clone()));
             }
             Err(error) => {
                 warn!(%error, "could not accept a connection");
@@ -82,10 +91,24 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: 
     }
 }
 
-async fn serve_http(router: Router, stream: TcpStream, peer: SocketAddr) {
+async fn serve(edge: Edge, router: Router, stream: TcpStream, peer: SocketAddr, shutdown: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "could not set TCP_NODELAY");
     }
+    match tokio::time::timeout(HEADER_LIMIT, Begun::read(stream)).await {
+        Ok(Ok((stream, true))) => {
+            // Boxed: a connection of HTTP/1.1 keeps no room for it.
+            if let Err(error) = Box::pin(http2::serve(edge, stream, shutdown)).await {
+                debug!(%peer, %error, "a connection of HTTP/2 failed");
+            }
+        }
+        Ok(Ok((stream, false))) => serve_http(router, stream, peer).await,
+        Ok(Err(error)) => debug!(%peer, %error, "a connection failed before it began"),
+        Err(_) => debug!(%peer, "a connection did not begin in time"),
+    }
+}
+
+async fn serve_http(router: Router, stream: Begun<TcpStream>, peer: SocketAddr) {
     let mut http =
         hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HTTP_BUFFER);
@@ -104,12 +127,9 @@ async fn ready(State(edge): State<Edge>) -> Response {
 }
 
 async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    if !origin_is_allowed(&headers, &edge.gateway.config.allowed_origins) {
-        return edge.refuse(
-            Refused::Origin,
-            StatusCode::FORBIDDEN,
-            "the origin is not allowed, expected the gateway's own host or one of gateway.allowed_origins",
-        );
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if !origin_is_allowed(&headers, host, &edge.gateway.config.allowed_origins) {
+        return edge.refuse(Refused::Origin, StatusCode::FORBIDDEN, FOREIGN_ORIGIN);
     }
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
@@ -126,16 +146,9 @@ async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocke
             "no known WebSocket subprotocol was offered, expected rollcall.v1.json or rollcall.v1.protobuf",
         );
     };
-    if !edge.gateway.is_ready() {
-        let message = "the gateway is not ready, try again";
-        return edge.refuse(Refused::NotReady, StatusCode::SERVICE_UNAVAILABLE, message);
-    }
-    let slot = match edge.admit() {
+    let slot = match edge.enter() {
         Ok(slot) => slot,
-        Err(why) => {
-            let message = "the gateway is full, try again with back-off";
-            return edge.refuse(why, StatusCode::SERVICE_UNAVAILABLE, message);
-        }
+        Err((why, message)) => return edge.refuse(why, StatusCode::SERVICE_UNAVAILABLE, message),
     };
     let gateway = Arc::clone(&edge.gateway);
     let open = gateway.metrics.open();
@@ -147,6 +160,14 @@ async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocke
 }
 
 impl Edge {
+    /// Takes a place for one session; else says why there is none.
+    fn enter(&self) -> Result<OwnedSemaphorePermit, (Refused, &'static str)> {
+        if !self.gateway.is_ready() {
+            return Err((Refused::NotReady, "the gateway is not ready, try again"));
+        }
+        self.admit().map_err(|why| (why, "the gateway is full, try again with back-off"))
+    }
+
     fn admit(&self) -> Result<OwnedSemaphorePermit, Refused> {
         let now = self.gateway.clock.monotonic();
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refused::Full)?;
@@ -161,10 +182,9 @@ impl Edge {
 
 /// Says whether a browser page may connect. Programs send no origin; a page may come from our own host, or
 /// from an allowed origin, named exactly.
-fn origin_is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+fn origin_is_allowed(headers: &HeaderMap, host: Option<&str>, allowed: &[String]) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let own = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
     own || allowed.iter().any(|allowed| allowed == origin)
 }
@@ -213,11 +233,10 @@ mod tests {
         let allowed = ["https://app.example".to_owned()];
         let check = |origin: Option<&str>| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, "gate.example:7700".parse().unwrap());
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            origin_is_allowed(&headers, &allowed)
+            origin_is_allowed(&headers, Some("gate.example:7700"), &allowed)
         };
         assert!(check(None));
         assert!(check(Some("https://app.example")));

@@ -1,6 +1,6 @@
 //! The gateway: client connections, watchers, last shown statuses.
 //!
-//! Clients speak frames over a WebSocket (`edge`, `connection`, `codec`). What connections share is the
+//! Clients speak frames over a WebSocket or a gRPC stream (`edge`, `connection`, `codec`). What connections share is the
 //! `hub`: who is here, who watches whom, the last shown status of each. Changes come from a notifier
 //! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`, `friends`), which are read again
 //! where changes may have been missed (`resync`), and presence is told who was heard (`reports`) under the name that it

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rollcall_harness::{
-    App, Client, Dial, General, Proxy, Raw, Recorder, Rollcall, UserStatus, eventually, url_of,
+    App, Client, Dial, General, Proxy, Raw, Recorder, Rollcall, UserStatus, eventually, stream_url_of, url_of,
 };
 
 /// SPEC A11's lower bounds in the profile `fast`: after a gateway died, and after a drain closed the connection.
@@ -46,14 +46,14 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Logs in `count` users, spread over all gateways, each subscribed to the next.
+    /// Logs in `count` users, spread over all gateways, each subscribed to the next; every other over a gRPC stream.
     pub async fn start(rollcall: &Rollcall, app: &App, count: usize) -> Self {
         let proxy = Proxy::over(&rollcall.addresses().clients);
         let mut users = Vec::new();
         for number in 0..count {
             let name = format!("user{number}");
-            let (client, heard) =
-                app.sdk_at(&url_of(proxy.address()), &name, &format!("device{number}")).await;
+            let url = if number % 2 == 0 { url_of } else { stream_url_of };
+            let (client, heard) = app.sdk_at(&url(proxy.address()), &name, &format!("device{number}")).await;
             users.push(User { name, client, heard });
         }
         let ring = Self { users, _proxy: proxy };

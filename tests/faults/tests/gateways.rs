@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall_faults::{DEAD_AFTER, MOVED_AFTER, Ring, cluster, watched};
+use rollcall_faults::{DEAD_AFTER, MOVED_AFTER, Ring, at, cluster, log_in, watched};
 use rollcall_harness::General;
 
 // FAULT 5, SPEC A11
@@ -51,10 +51,13 @@ async fn who_ignores_that_a_gateway_stops_is_offline_after_the_grace() {
     let mut rollcall = cluster().await;
     let app = rollcall.app().await;
     let (mut deaf, mut watcher) = watched(&rollcall, &app, "deaf").await;
+    let mut streaming = log_in(&app, at(&rollcall, 0).grpc(), "streaming", "d").await;
 
     rollcall.process("gateway", 0).terminate().await;
     assert_eq!(deaf.closed().await, Some(3000));
     let closed = Instant::now();
+    assert_eq!(streaming.closed().await, Some(3000));
+    assert_eq!(streaming.grpc_status(), Some(14), "UNAVAILABLE");
 
     watcher.expect("deaf", |status| status.general == General::Offline).await;
     // The connection was closed a moment before its process ended.

@@ -1,4 +1,5 @@
-//! Starts the real `rollcall` for a test, and speaks to it as its users do: over a WebSocket by hand ([`Raw`]),
+//! Starts the real `rollcall` for a test, and speaks to it as its users do: over a WebSocket or a gRPC stream by hand
+//! ([`Raw`]),
 //! with the SDK ([`Recorder`] hears what it raises), with the CLI ([`Process`]), and over gRPC.
 //!
 //! Invariant: nothing here knows how the services work, so a test that uses it holds for any deployment. A test
@@ -37,7 +38,7 @@ pub use metrics::{Metrics, ask};
 pub use process::Process;
 pub use raw::{Codec, Dial, Raw, reply::Reply};
 pub use recorder::{Heard, Recorder};
-pub use rollcall::{Addresses, Builder, Rollcall, url_of};
+pub use rollcall::{Addresses, Builder, Rollcall, stream_url_of, url_of};
 pub use tokio_tungstenite::tungstenite;
 pub use wait::{PATIENCE, eventually, within};
 

@@ -1,4 +1,4 @@
-//! A client without SDK: frames written by hand, as JSON or protobuf, over a WebSocket.
+//! A client without SDK: frames written by hand, over a WebSocket as JSON or protobuf, or over a gRPC stream.
 //!
 //! Invariant: every status that arrives is checked on arrival. Its general status is one that a server may send
 //! (SPEC A1), a push holds at most 100 statuses (F6), each of another user, and the versions of a user strictly
@@ -7,27 +7,20 @@
 mod dial;
 mod inbox;
 pub(crate) mod reply;
+mod wire;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures_util::{
-    SinkExt as _, StreamExt as _,
-    stream::{SplitSink, SplitStream},
-};
-use prost::Message as _;
 use rollcall_client::UserStatus;
-use rollcall_proto::client::v1::{ClientFrame, ServerFrame};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::Mutex, task::JoinHandle};
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
 
 pub use self::dial::Dial;
 use self::{
     inbox::{End, Inbox},
     reply::Reply,
+    wire::{Received, Receiver, Sender},
 };
 use crate::{app::App, wait::within};
 
@@ -46,29 +39,35 @@ const KEEPALIVE_ID: u32 = u32::MAX;
 /// The heartbeat interval of the profile `fast`.
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
-type Socket = WebSocketStream<TcpStream>;
-
-/// A connection. Dropping it drops the TCP connection, without a WebSocket close.
+/// A connection. Dropping it drops the TCP connection, without a WebSocket close or the end of a stream.
 #[derive(Debug)]
 pub struct Raw {
-    sink: Arc<Mutex<SplitSink<Socket, Message>>>,
-    stream: SplitStream<Socket>,
-    codec: Codec,
+    sender: Sender,
+    receiver: Receiver,
     last_id: u32,
     keepalive: Option<JoinHandle<()>>,
     inbox: Inbox,
 }
 
 impl Raw {
-    fn new(socket: Socket, codec: Codec) -> Self {
-        let (sink, stream) = socket.split();
-        let sink = Arc::new(Mutex::new(sink));
-        Self { sink, stream, codec, last_id: 0, keepalive: None, inbox: Inbox::default() }
+    fn new((sender, receiver): (Sender, Receiver)) -> Self {
+        Self { sender, receiver, last_id: 0, keepalive: None, inbox: Inbox::default() }
     }
 
-    /// Sends a WebSocket message. That the connection has ended shows when something is awaited from it.
+    /// Sends a message. That the connection has ended shows when something is awaited from it.
     pub async fn send_message(&mut self, message: Message) {
-        let _ = self.sink.lock().await.send(message).await;
+        self.sender.send_message(message).await;
+    }
+
+    /// Sends bytes on a gRPC stream as they are.
+    pub async fn send_data(&mut self, bytes: &[u8]) {
+        self.sender.send_data(bytes.to_vec().into(), false).await;
+    }
+
+    /// Resets a gRPC stream. Its HTTP/2 connection stays.
+    pub async fn reset(&mut self) {
+        self.fall_silent().await;
+        self.sender.reset().await;
     }
 
     /// Sends a text message.
@@ -78,7 +77,7 @@ impl Raw {
 
     /// Sends a frame given as JSON, in the connection's own encoding.
     pub async fn send(&mut self, frame: &Value) {
-        self.send_message(self.codec.encode(frame)).await;
+        self.sender.send(frame).await;
     }
 
     /// Makes a call given as JSON without its id, like `{"ping": {}}`, and returns the id.
@@ -268,13 +267,18 @@ impl Raw {
         self.take_unread()
     }
 
-    /// Waits for the end of the connection, and returns the code of the close frame; `None` without one.
+    /// Waits for the end of the connection, and returns the close code; `None` without one.
     pub async fn closed(&mut self) -> Option<u16> {
         within("the end of the connection", async { while self.receive().await {} }).await;
         match self.inbox.end {
             Some(End::Code(code)) => Some(code),
             Some(End::NoCode) | None => None,
         }
+    }
+
+    /// Returns the number of the gRPC status that a stream ended with, once it was closed.
+    pub fn grpc_status(&self) -> Option<i32> {
+        self.inbox.grpc_status
     }
 
     /// Returns the code of the `kicked` that was pushed, if one was.
@@ -305,13 +309,13 @@ impl Raw {
 
     /// Sends a ping every second from now on.
     pub fn keep_alive(&mut self) {
-        let sink = Arc::clone(&self.sink);
-        let ping = self.codec.encode(&json!({ "id": KEEPALIVE_ID, "ping": {} }));
+        let sender = self.sender.clone();
+        let ping = json!({ "id": KEEPALIVE_ID, "ping": {} });
         self.keepalive.get_or_insert_with(|| {
             tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(KEEPALIVE).await;
-                    if sink.lock().await.send(ping.clone()).await.is_err() {
+                    if !sender.send(&ping).await {
                         return;
                     }
                 }
@@ -332,10 +336,10 @@ impl Raw {
         self.fall_silent().await;
     }
 
-    /// Sends a WebSocket close, and waits for the server's.
+    /// Ends the client's side, by a WebSocket close or the end of the stream, and waits for the server's.
     pub async fn close(mut self) {
         self.fall_silent().await;
-        self.send_message(Message::Close(None)).await;
+        self.sender.end().await;
         self.closed().await;
     }
 
@@ -344,16 +348,13 @@ impl Raw {
         if self.inbox.end.is_some() {
             return false;
         }
-        match self.stream.next().await {
-            Some(Ok(Message::Close(frame))) => {
-                self.inbox.end = Some(frame.map_or(End::NoCode, |frame| End::Code(frame.code.into())));
+        match self.receiver.receive().await {
+            Received::Frame(frame) => self.inbox.take_in(frame),
+            Received::Nothing => {}
+            Received::End(code, grpc_status) => {
+                self.inbox.end = Some(code.map_or(End::NoCode, End::Code));
+                self.inbox.grpc_status = grpc_status;
             }
-            Some(Ok(message)) => {
-                if let Some(frame) = self.codec.decode(&message) {
-                    self.inbox.take_in(frame);
-                }
-            }
-            Some(Err(_)) | None => self.inbox.end = Some(End::NoCode),
         }
         self.inbox.end.is_none()
     }
@@ -363,31 +364,6 @@ impl Drop for Raw {
     fn drop(&mut self) {
         if let Some(keepalive) = &self.keepalive {
             keepalive.abort();
-        }
-    }
-}
-
-impl Codec {
-    fn encode(self, frame: &Value) -> Message {
-        match self {
-            Self::Json => Message::text(frame.to_string()),
-            Self::Protobuf => {
-                let frame: ClientFrame = serde_json::from_value(frame.clone()).expect("a frame");
-                Message::binary(frame.encode_to_vec())
-            }
-        }
-    }
-
-    /// Reads a frame as JSON; `None` for a WebSocket ping or pong.
-    fn decode(self, message: &Message) -> Option<Value> {
-        match (self, message) {
-            (_, Message::Ping(_) | Message::Pong(_)) => None,
-            (Self::Json, Message::Text(text)) => Some(serde_json::from_str(text).expect("a JSON frame")),
-            (Self::Protobuf, Message::Binary(bytes)) => {
-                let frame = ServerFrame::decode(bytes.clone()).expect("a protobuf frame");
-                Some(serde_json::to_value(frame).expect("a frame has a JSON form"))
-            }
-            (codec, message) => panic!("a {codec:?} connection received {message:?}"),
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::{
 /// Where a running `rollcall` listens, each as `host:port`.
 #[derive(Debug)]
 pub struct Addresses {
-    /// The WebSocket edges of the gateways.
+    /// The clients' edges of the gateways.
     pub clients: Vec<String>,
     /// The admin and the presence service, gRPC.
     pub admin: String,
@@ -274,6 +274,11 @@ impl Rollcall {
         self.addresses.url()
     }
 
+    /// Returns the address of gRPC streams.
+    pub fn stream_url(&self) -> String {
+        stream_url_of(self.addresses.client())
+    }
+
     /// Makes a client of the admin service, as an operator.
     pub fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.addresses.channel(Role::Presence, Role::Operator))
@@ -352,6 +357,11 @@ impl Addresses {
     pub fn url(&self) -> String {
         url_of(self.client())
     }
+}
+
+/// Returns the URL of gRPC streams at an address, given as `host:port`: of a gateway, or of a proxy before one.
+pub fn stream_url_of(address: &str) -> String {
+    format!("grpc://{address}")
 }
 
 /// Returns the URL of the WebSocket at an address, given as `host:port`: of a gateway, or of a proxy before one.

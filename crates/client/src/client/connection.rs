@@ -1,4 +1,4 @@
-//! One WebSocket: frames out, frames in, and why it ended. It is owned by the driver's task alone.
+//! One connection: frames out, frames in, and why it ended. It is owned by the driver's task alone.
 //!
 //! Invariant: it is always being read. A frame is written without waiting, and what the system doesn't take at
 //! once is flushed while reading, so that two ends with full buffers can't wait for each other, and so that a kick
@@ -7,47 +7,25 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use bytes::Bytes;
 use prost::Message as _;
 use rollcall_proto::{
     client::v1::{
         self as wire, client_frame::Call as Request, reply::Result as Returned, server_frame::Event,
     },
     close::CloseCode,
-    convert::SUBPROTOCOL_PROTOBUF,
 };
-use tokio::{
-    net::TcpStream,
-    time::{Duration, Instant, timeout},
-};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{
-        self, Message,
-        client::IntoClientRequest as _,
-        error::UrlError,
-        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
-        protocol::{CloseFrame, WebSocketConfig},
-    },
-};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::{
     calls::{self, FrameLimit},
     heartbeat::Heartbeat,
+    transport::Transport,
 };
 use crate::{Config, Error, LoginInfo, UserStatus, clock};
-
-/// Longest frame taken from the server: an answer about 500 ids is below 100 KiB.
-const MAX_SERVER_FRAME_BYTES: usize = 256 * 1024;
-
-/// Longest backlog of writes: two of the longest frames, since a frame is sent only when the last is written.
-const MAX_UNWRITTEN_BYTES: usize = 128 * 1024;
-
-/// Size of the read buffer, which is allocated at once: a usual frame is below 1 KiB.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Longest wait for the server to take a frame; one that does not is as good as dead.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -107,7 +85,7 @@ pub(super) async fn log_in(config: &Config, login: wire::Login) -> Result<Online
 }
 
 pub(super) struct Connection {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    transport: Transport,
     early: VecDeque<Event>,
     /// Since when something waits to be written.
     unwritten: Option<Instant>,
@@ -119,24 +97,10 @@ pub(super) struct Connection {
 
 impl Connection {
     async fn open(config: &Config) -> Result<Self, Failure> {
-        let mut request =
-            config.url.as_str().into_client_request().map_err(|error| refused(config, &error))?;
-        if request.uri().scheme_str() != Some("ws") {
-            return Err(refused(config, &UrlError::UnsupportedUrlScheme.into()));
-        }
-        let subprotocol = HeaderValue::from_static(SUBPROTOCOL_PROTOBUF);
-        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(MAX_UNWRITTEN_BYTES)
-            .max_message_size(Some(MAX_SERVER_FRAME_BYTES))
-            .max_frame_size(Some(MAX_SERVER_FRAME_BYTES));
-        let connected = connect_async_with_config(request, Some(limits), true).await;
-        let (socket, _) = connected.map_err(|error| refused(config, &error))?;
+        let transport = Transport::open(config).await?;
         let now = clock::now();
         Ok(Self {
-            socket,
+            transport,
             early: VecDeque::new(),
             unwritten: None,
             is_broken: false,
@@ -189,7 +153,7 @@ impl Connection {
         let now = clock::now();
         self.last_sent = now;
         self.unwritten = Some(now);
-        self.is_broken |= self.socket.start_send_unpin(Message::binary(frame)).is_err();
+        self.is_broken |= self.transport.start_send(frame).is_err();
     }
 
     /// Waits for what happens next. Nothing is lost when the wait is given up.
@@ -209,8 +173,8 @@ impl Connection {
     }
 
     /// Says goodbye, and drops the connection.
-    pub(super) async fn close(mut self) {
-        let _ = timeout(GOODBYE, self.socket.close(None)).await;
+    pub(super) async fn close(self) {
+        let _ = timeout(GOODBYE, self.transport.close()).await;
     }
 
     async fn read_frame(&mut self) -> Result<Event, Closed> {
@@ -223,11 +187,11 @@ impl Connection {
 
     async fn progress(&mut self) -> Result<Progress, Closed> {
         loop {
-            match poll_fn(|cx| self.poll_socket(cx)).await? {
+            match poll_fn(|cx| self.poll_transport(cx)).await? {
                 None => return Ok(Progress::Written),
-                Some(message) => {
+                Some(frame) => {
                     self.last_heard = clock::now();
-                    if let Some(event) = read(message)? {
+                    if let Some(event) = read(frame)? {
                         return Ok(Progress::Received(event));
                     }
                 }
@@ -236,9 +200,9 @@ impl Connection {
     }
 
     /// Writes and reads; none says that all is written.
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Closed>> {
+    fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Option<Bytes>>, Closed>> {
         if self.unwritten.is_some() && !self.is_broken {
-            match self.socket.poll_flush_unpin(cx) {
+            match self.transport.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
                     self.unwritten = None;
                     return Poll::Ready(Ok(None));
@@ -247,24 +211,18 @@ impl Connection {
                 Poll::Pending => {}
             }
         }
-        Poll::Ready(match ready!(self.socket.poll_next_unpin(cx)) {
-            Some(Ok(message)) => Ok(Some(message)),
-            Some(Err(error)) => Err(lost(format!("the connection broke: {error}"))),
-            None => Err(lost("the server closed the connection")),
-        })
+        self.transport.poll_receive(cx).map_ok(Some)
     }
 }
 
-/// Reads a message; none if it says nothing to this version.
-fn read(message: Message) -> Result<Option<Event>, Closed> {
-    match message {
-        Message::Binary(bytes) => match wire::ServerFrame::decode(bytes) {
-            Ok(frame) => Ok(frame.event),
-            Err(error) => Err(lost(format!("the server sent a malformed frame: {error}"))),
-        },
-        Message::Text(_) => Err(lost("the server sent text, expected protobuf")),
-        Message::Close(frame) => Err(closed(frame.as_ref())),
-        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
+/// Reads a frame; none if it says nothing to this version.
+fn read(frame: Option<Bytes>) -> Result<Option<Event>, Closed> {
+    let Some(frame) = frame else { return Ok(None) };
+    match wire::ServerFrame::decode(frame) {
+        Ok(frame) => Ok(frame.event),
+        Err(error) => {
+            Err(Closed::Lost(Error::disconnected(format!("the server sent a malformed frame: {error}"))))
+        }
     }
 }
 
@@ -276,40 +234,4 @@ fn read_result(result: wire::LoginResult) -> Result<(LoginInfo, Heartbeat), Erro
 
 fn network(description: impl Into<String>) -> Failure {
     Failure::Network(Error::disconnected(description))
-}
-
-fn lost(description: impl Into<String>) -> Closed {
-    Closed::Lost(Error::disconnected(description))
-}
-
-fn closed(frame: Option<&CloseFrame>) -> Closed {
-    let Some(frame) = frame else { return lost("the server closed the connection") };
-    let number = u16::from(frame.code);
-    let known = CloseCode::from_number(number);
-    let reason = match known {
-        Some(code) => code.reason(),
-        None => frame.reason.as_str(),
-    };
-    if CloseCode::invites_reconnect(number) {
-        lost(format!("the server closed the connection: {reason} (close code {number})"))
-    } else {
-        Closed::Final(known, Error::disconnected(reason))
-    }
-}
-
-/// Says why connecting failed: an address that can never work is told from a server that is not there.
-fn refused(config: &Config, error: &tungstenite::Error) -> Failure {
-    use tungstenite::Error::{Http, HttpFormat, Io, Url};
-    let url = &config.url;
-    match error {
-        Url(UrlError::UnableToConnect(_)) | Io(_) => network(format!("{url} cannot be reached: {error}")),
-        Url(_) | HttpFormat(_) => Failure::Refused(Error::invalid(format!(
-            "url is {url:?}, expected ws://host:port/v1/connect ({error})"
-        ))),
-        Http(response) => {
-            let status = response.status();
-            network(format!("{url} answered HTTP {status}, expected a WebSocket"))
-        }
-        _ => network(format!("{url} does not speak {SUBPROTOCOL_PROTOBUF}: {error}")),
-    }
 }

@@ -22,7 +22,7 @@ use rollcall_proto::{
 };
 use tracing::Instrument as _;
 
-use super::{Connection, Running, refused, succeeded};
+use super::{Connection, Running, refused, succeeded, transport::Transport};
 use crate::{
     Gateway,
     hub::{ListDelta, SessionHandle, UserKey},
@@ -75,7 +75,7 @@ pub(super) fn no_call() -> Refusal {
     Refusal::new(Code::InvalidParameter, "the frame names no call that is known, expected one")
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     /// Takes a frame: answers at once what can be, and starts or queues the rest.
     pub(super) fn on_frame(&mut self, frame: ClientFrame) {
         let id = frame.id;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::Message;
 use rollcall_domain::{
     code::{Code, Refusal},
     time::Timestamp,
@@ -14,10 +14,12 @@ use rollcall_proto::{
     presence::v1::LoginRequest,
     trace::TraceParent,
 };
-use tokio_tungstenite::tungstenite;
 use tracing::Instrument as _;
 
-use super::{FRAME_MAX_BEFORE_LOGIN, refused, succeeded};
+use super::{
+    FRAME_MAX_BEFORE_LOGIN, refused, succeeded,
+    transport::{Received, Transport, receive, send},
+};
 use crate::{
     Gateway,
     codec::{self, Codec},
@@ -47,14 +49,12 @@ pub(super) enum First {
 }
 
 /// Reads until a login comes.
-pub(super) async fn first_login(socket: &mut WebSocket, codec: Codec) -> First {
+pub(super) async fn first_login(transport: &mut impl Transport, codec: Codec) -> First {
     loop {
-        let message = match socket.recv().await {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => {
-                return close_code_of(error).map_or(First::Gone, |code| First::Close(None, code));
-            }
-            None => return First::Gone,
+        let message = match receive(transport).await {
+            Received::Message(message) => message,
+            Received::Broken(code) => return First::Close(None, code),
+            Received::Gone => return First::Gone,
         };
         if codec::length(&message) > FRAME_MAX_BEFORE_LOGIN {
             return First::Close(None, CloseCode::FrameTooLarge);
@@ -75,7 +75,7 @@ pub(super) async fn first_login(socket: &mut WebSocket, codec: Codec) -> First {
             Some(_) => Refusal::new(Code::NotLoggedIn, "no login came before this call, expected a login"),
             None => super::calls::no_call(),
         };
-        if socket.send(reply_message(codec, refused(frame.id, &refusal))).await.is_err() {
+        if send(transport, reply_message(codec, refused(frame.id, &refusal))).await.is_err() {
             return First::Gone;
         }
     }
@@ -172,20 +172,6 @@ async fn try_log_in(
 /// Says whether a refusal is a fault of ours, which may pass.
 fn is_transient(refusal: &Refusal) -> bool {
     matches!(refusal.code, Code::Timeout | Code::ServerTimeout | Code::Internal)
-}
-
-/// Finds how to close after a socket error: `None` if the client is gone.
-pub(super) fn close_code_of(error: axum::Error) -> Option<CloseCode> {
-    match error.into_inner().downcast_ref::<tungstenite::Error>()? {
-        tungstenite::Error::Capacity(_) => Some(CloseCode::FrameTooLarge),
-        tungstenite::Error::Utf8(_) => Some(CloseCode::MalformedFrame),
-        tungstenite::Error::Protocol(error) if !is_reset(error) => Some(CloseCode::MalformedFrame),
-        _ => None,
-    }
-}
-
-fn is_reset(error: &tungstenite::error::ProtocolError) -> bool {
-    matches!(error, tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
 }
 
 fn reply_message(codec: Codec, reply: rollcall_proto::client::v1::Reply) -> Message {

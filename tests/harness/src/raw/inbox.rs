@@ -14,9 +14,9 @@ const STATUSES_PER_PUSH: usize = 100;
 /// How a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// With a close frame of this code.
+    /// With this close code.
     Code(u16),
-    /// Without a code: with an empty close frame, or none at all.
+    /// Without a code.
     NoCode,
 }
 
@@ -29,6 +29,8 @@ pub(super) struct Inbox {
     pub(super) token_ends: u32,
     /// How the connection has ended; none while it is open.
     pub(super) end: Option<End>,
+    /// The status that a gRPC stream ended with.
+    pub(super) grpc_status: Option<i32>,
     /// The version last pushed of each user.
     versions: BTreeMap<String, u64>,
 }
