@@ -192,13 +192,17 @@ async fn an_id_that_no_user_can_have_is_refused_by_each_call_and_changes_nothing
             SubscribeRequest { app_id, user_id: user_id(), target_ids: vec!["bob".to_owned()], not_after: 0 };
         let subscribed = rollcall.subscription().subscribe(subscribe).await;
         codes.push(("subscribe of a backend", subscribed.map_or_else(number, |_| 0)));
-        let list = ListSubscriptionsRequest { app_id, user_id: user_id() };
+        let list = ListSubscriptionsRequest { app_id, user_id: user_id(), online: false };
         let listed = rollcall.subscription().list_subscriptions(list).await;
         codes.push(("list of a backend", listed.map_or_else(number, |_| 0)));
         if !id.is_empty() {
             // Without a caller it is a query of the backend's own, and counts against nobody.
-            let query =
-                GetUserStatusRequest { app_id, user_ids: vec!["bob".to_owned()], caller_id: user_id() };
+            let query = GetUserStatusRequest {
+                app_id,
+                user_ids: vec!["bob".to_owned()],
+                caller_id: user_id(),
+                with_details: false,
+            };
             let queried = rollcall.presence().get_user_status(query).await;
             codes.push(("query of a backend", queried.map_or_else(number, |_| 0)));
         }
