@@ -5,6 +5,7 @@
 //! Start with [`dependencies::LAYERS`], the table of who may use whom.
 
 pub mod attributes;
+pub mod claims;
 pub mod dependencies;
 pub mod files;
 pub mod modules;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rollcall_architecture::{
-    assert_none, attributes, dependencies, files, modules,
+    assert_none, attributes, claims, dependencies, files, modules,
     packages::{self, Package},
     text,
     tree::Tree,
@@ -77,6 +77,12 @@ fn no_test_is_ignored() {
 #[test]
 fn no_file_names_a_path_of_a_machine_or_a_registry_host() {
     assert_none(&text::foreign_places(&TREE));
+}
+
+#[test]
+fn every_statement_of_the_source_document_is_held_by_a_test_that_exists() {
+    assert!(TREE.text(claims::PAGE).is_some());
+    assert_none(&claims::unheld(&TREE, claims::PAGE));
 }
 
 fn roots() -> Vec<String> {
