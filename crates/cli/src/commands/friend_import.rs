@@ -174,9 +174,7 @@ impl Import {
         for Line { number, edge } in lines {
             match edge {
                 Ok(edge) => waiting.push((number, edge)),
-                Err(problem) => {
-                    self.refused(number, Code::InvalidParameter.number().unsigned_abs(), &problem)?
-                }
+                Err(problem) => self.refused(number, wire(Code::InvalidParameter), &problem)?,
             }
         }
         let mut pauses = pauses.iter();
@@ -253,7 +251,12 @@ impl Import {
 
 /// Says whether an edge that was answered with this code may be served when it comes again.
 fn helps_again(code: u32) -> bool {
-    [Code::Timeout, Code::ServerTimeout].iter().any(|again| again.number().unsigned_abs() == code)
+    [Code::Timeout, Code::ServerTimeout].map(wire).contains(&code)
+}
+
+/// Writes a code as the results of edges do.
+fn wire(code: Code) -> u32 {
+    code.number().unsigned_abs()
 }
 
 #[cfg(test)]

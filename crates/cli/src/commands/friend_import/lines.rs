@@ -143,20 +143,20 @@ mod tests {
         line.edge.map(|edge| (edge.user_id, edge.friend_id))
     }
 
-    fn ids(user: &str, friend: &str) -> Result<(String, String), String> {
-        Ok((user.to_owned(), friend.to_owned()))
+    fn ids(user: &str, friend: &str) -> (String, String) {
+        (user.to_owned(), friend.to_owned())
     }
 
     #[test]
     fn a_tab_stands_between_ids_that_are_taken_as_they_are() {
-        assert_eq!(one("alice\tbob\n", Format::Tab), ids("alice", "bob"));
-        assert_eq!(one(" a, b \t{\"}#\r\n", Format::Tab), ids(" a, b ", "{\"}#"));
+        assert_eq!(one("alice\tbob\n", Format::Tab), Ok(ids("alice", "bob")));
+        assert_eq!(one(" a, b \t{\"}#\r\n", Format::Tab), Ok(ids(" a, b ", "{\"}#")));
         assert!(one("alice,bob", Format::Tab).unwrap_err().contains("expected user_id<TAB>friend_id"));
     }
 
     #[test]
     fn one_comma_stands_between_ids_without_blanks_at_their_ends() {
-        assert_eq!(one("al ice,bob", Format::Comma), ids("al ice", "bob"));
+        assert_eq!(one("al ice,bob", Format::Comma), Ok(ids("al ice", "bob")));
         assert!(one("alice, bob", Format::Comma).unwrap_err().contains("begins or ends with a blank"));
         for (line, commas) in [("alice", "0 commas"), ("a,b,c", "2 commas")] {
             assert!(one(line, Format::Comma).unwrap_err().contains(commas), "{line}");
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_json_object_names_both_ids() {
         let line = r#"{"user_id":"a\u0020b","friend_id":"\"","more":1}"#;
-        assert_eq!(one(line, Format::Json), ids("a b", "\""));
+        assert_eq!(one(line, Format::Json), Ok(ids("a b", "\"")));
         assert!(one(r#"{"user_id":"a"}"#, Format::Json).unwrap_err().contains("friend_id"));
         assert!(one("a\tb", Format::Json).unwrap_err().contains("expected"));
     }
