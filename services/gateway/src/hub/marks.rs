@@ -81,6 +81,14 @@ fn bits(mut word: u64) -> impl Iterator<Item = u32> {
 }
 
 #[cfg(test)]
+impl Marks {
+    /// Counts the bytes of the marks, with the room for more.
+    pub(super) fn bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -160,7 +168,7 @@ mod tests {
         for _ in 0..2 {
             (0..3_000).for_each(|place| marks.set(place));
         }
-        assert_eq!(marks.words.capacity() * size_of::<u64>(), 376);
+        assert_eq!(marks.bytes(), 376);
         assert_eq!(marked(&marks).len(), 3_000);
     }
 }
