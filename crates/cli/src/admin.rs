@@ -1,18 +1,11 @@
 //! The admin service, as operators' commands use it, and how an app is shown.
 
-use std::{fs, path::Path};
-
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
     common::v1::{AppSettings, Edition as WireEdition, Limits, LoginPolicy as WirePolicy},
-    refusal,
-    role::Role,
 };
 use serde::Serialize;
-use tonic::{
-    Request, Response, Status,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
-};
+use tonic::transport::Channel;
 
 use crate::{
     args::{AdminOptions, Edition, LimitOptions, LoginPolicy, Output},
@@ -22,68 +15,7 @@ use crate::{
 
 /// Connects to the admin service.
 pub(crate) async fn connect(options: &AdminOptions) -> Result<AdminServiceClient<Channel>, Failure> {
-    Ok(AdminServiceClient::new(channel(options).await?))
-}
-
-/// Connects to where the services for operators are.
-pub(crate) async fn channel(options: &AdminOptions) -> Result<Channel, Failure> {
-    let unreachable = |error: tonic::transport::Error| Failure::AdminUnreachable {
-        address: options.admin.clone(),
-        reason: root_cause(&error),
-    };
-    let mut endpoint = Endpoint::from_shared(options.admin.clone()).map_err(unreachable)?;
-    if let Some(tls) = tls(options)? {
-        endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
-    }
-    endpoint.connect_timeout(options.timeout).connect().await.map_err(unreachable)
-}
-
-/// Reads the certificates to connect with. The server must be presence by its certificate, whatever its address.
-fn tls(options: &AdminOptions) -> Result<Option<ClientTlsConfig>, Failure> {
-    let is_https = options.admin.starts_with("https://");
-    let (Some(ca), Some(cert), Some(key)) = (&options.ca, &options.cert, &options.cert_key) else {
-        let missing = "expected --ca, --cert and --cert-key with it; `rollcallctl certs` makes them";
-        return if is_https {
-            Err(Failure::Usage(format!("--admin is {}, {missing}", options.admin)))
-        } else {
-            Ok(None)
-        };
-    };
-    if !is_https {
-        return Err(Failure::Usage(format!("--admin is {}, expected https:// with --ca", options.admin)));
-    }
-    let ca = Certificate::from_pem(read(ca)?);
-    let identity = Identity::from_pem(read(cert)?, read(key)?);
-    let name = Role::Presence.dns_name();
-    Ok(Some(ClientTlsConfig::new().ca_certificate(ca).identity(identity).domain_name(name)))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::File {
-        path: path.display().to_string(),
-        problem: format!("{error}, expected a file in PEM as `rollcallctl certs` writes it"),
-    })
-}
-
-/// Makes a request with the deadline of the options.
-pub(crate) fn request<T>(options: &AdminOptions, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(options.timeout);
-    request
-}
-
-/// Reads how a call ended. A connection that ends with it was refused, by TLS it may be at the first call only.
-pub(crate) fn outcome<T>(
-    options: &AdminOptions,
-    what: &'static str,
-    ended: Result<Response<T>, Status>,
-) -> Result<T, Failure> {
-    ended.map(Response::into_inner).map_err(|status| match std::error::Error::source(&status) {
-        Some(error) if !error.is::<tonic::TimeoutExpired>() => {
-            Failure::AdminUnreachable { address: options.admin.clone(), reason: root_cause(error) }
-        }
-        _ => Failure::admin(what)(refusal::from_status(&status)),
-    })
+    Ok(AdminServiceClient::new(options.server().connect().await?))
 }
 
 /// Writes the limits that are named; 0 stands for the others.
@@ -194,15 +126,6 @@ fn text(output: Output, app: &AppSettings, token_key: Option<&str>) -> Result<St
         rows.push(row("token key", key.to_owned()));
     }
     Ok(output::table(&[], rows))
-}
-
-/// Returns the innermost reason, which is the one that says something.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
 use crate::commands::{
-    app_create, app_key, app_set, app_show, certs, kick, status_get, status_set, subscribe, token, watch,
+    app_create, app_key, app_set, app_show, certs, friend_add, friend_import, friend_list, friend_remove,
+    kick, status_get, status_set, subscribe, token, watch,
 };
 
 const ABOUT: &str = "\
@@ -26,6 +27,7 @@ Examples, with a server on this machine:
   # a cluster with mutual TLS: its certificates, and how an operator shows one
   rollcallctl certs certs
   export ROLLCALL_ADMIN=https://presence.example.org:7701
+  export ROLLCALL_SUBSCRIPTION=https://subscription.example.org:7702
   export ROLLCALL_CA=certs/ca.pem ROLLCALL_CERT=certs/operator.pem ROLLCALL_CERT_KEY=certs/operator.key
 
 Exit codes:
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     Token(token::Args),
     /// Ends all sessions of a user and revokes the tokens issued so far, as the app's backend would
     Kick(kick::Args),
+    /// Adds, removes, lists and imports the friends of users, as the app's backend would
+    #[command(subcommand)]
+    Friend(Friend),
     /// Shows and sets statuses
     #[command(subcommand)]
     Status(Status),
@@ -74,6 +79,18 @@ pub(crate) enum App {
     Set(app_set::Args),
     /// Adds, lists and removes the keys by which tokens of an app are checked
     Key(app_key::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Friend {
+    /// Adds friends to a user, all of them or none
+    Add(friend_add::Args),
+    /// Removes friends from a user
+    Remove(friend_remove::Args),
+    /// Lists the friends of a user
+    List(friend_list::Args),
+    /// Adds the friends of many users, from a file or standard input
+    Import(friend_import::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,13 +166,34 @@ pub(crate) struct ClientOptions {
     pub(crate) output: Output,
 }
 
-/// Options of commands for operators.
+/// Options of commands for operators that are about apps and users.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct AdminOptions {
     /// Address of the admin service; https:// with the three options of certificates
-    #[arg(long, env = "ROLLCALL_ADMIN", default_value = "http://127.0.0.1:7701")]
+    #[arg(long, env = "ROLLCALL_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:7701")]
     pub(crate) admin: String,
+    #[command(flatten)]
+    pub(crate) call: CallOptions,
+}
+
+/// Options of commands for operators that are about friends.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct FriendOptions {
+    /// App that the users belong to
+    #[arg(long, env = "ROLLCALL_APP_ID", value_name = "NUMBER")]
+    pub(crate) app_id: u32,
+    /// Address of the subscription service, which keeps friends; https:// with the three options of certificates
+    #[arg(long, env = "ROLLCALL_SUBSCRIPTION", value_name = "URL", default_value = "http://127.0.0.1:7702")]
+    pub(crate) subscription: String,
+    #[command(flatten)]
+    pub(crate) call: CallOptions,
+}
+
+/// Options of all commands for operators.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CallOptions {
     /// Certificate of the authority that the server is signed by, as `rollcallctl certs` writes ca.pem
     #[arg(long, env = "ROLLCALL_CA", value_name = "FILE", requires_all = ["cert", "cert_key"])]
     pub(crate) ca: Option<PathBuf>,

@@ -5,6 +5,10 @@ pub(crate) mod app_key;
 pub(crate) mod app_set;
 pub(crate) mod app_show;
 pub(crate) mod certs;
+pub(crate) mod friend_add;
+pub(crate) mod friend_import;
+pub(crate) mod friend_list;
+pub(crate) mod friend_remove;
 pub(crate) mod kick;
 pub(crate) mod status_get;
 pub(crate) mod status_set;
@@ -13,7 +17,7 @@ pub(crate) mod token;
 pub(crate) mod watch;
 
 use crate::{
-    args::{App, Command, Status},
+    args::{App, Command, Friend, Status},
     failure::Failure,
 };
 
@@ -26,6 +30,10 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::App(App::Key(args)) => app_key::run(args).await,
         Command::Certs(args) => certs::run(&args),
         Command::Kick(args) => kick::run(args).await,
+        Command::Friend(Friend::Add(args)) => friend_add::run(args).await,
+        Command::Friend(Friend::Remove(args)) => friend_remove::run(args).await,
+        Command::Friend(Friend::List(args)) => friend_list::run(args).await,
+        Command::Friend(Friend::Import(args)) => friend_import::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Status(Status::Get(args)) => status_get::run(args).await,
         Command::Status(Status::Set(args)) => status_set::run(args).await,

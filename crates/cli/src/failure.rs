@@ -20,11 +20,13 @@ pub enum Failure {
         /// What was wrong and what was expected.
         description: String,
     },
-    /// The admin service cannot be reached.
-    #[error("{address} cannot be reached: {reason}; start the server, or name another with --admin")]
-    AdminUnreachable {
+    /// A server for operators cannot be reached.
+    #[error("{address} cannot be reached: {reason}; start the server, or name another with {option}")]
+    Unreachable {
         /// The address tried.
         address: String,
+        /// The option that names another.
+        option: &'static str,
         /// Why it failed.
         reason: String,
     },
@@ -35,6 +37,14 @@ pub enum Failure {
         failed: usize,
         /// How many were answered, with a status or a failure.
         asked: usize,
+    },
+    /// Some edges of an import were refused; each was reported.
+    #[error("{refused} of {edges} edges were refused")]
+    SomeRefused {
+        /// How many were refused.
+        refused: u64,
+        /// How many there were.
+        edges: u64,
     },
     /// A time ran out before what was waited for.
     #[error("{0}")]
@@ -73,8 +83,8 @@ impl Failure {
         move |error| Self::Call { what, code: error.code, description: error.description }
     }
 
-    /// Makes the failure of a call of the admin service.
-    pub(crate) fn admin(what: &'static str) -> impl FnOnce(Refusal) -> Self {
+    /// Makes the failure of a call of a service for operators.
+    pub(crate) fn refused(what: &'static str) -> impl FnOnce(Refusal) -> Self {
         move |refusal| Self::Call { what, code: refusal.code, description: refusal.message.into_owned() }
     }
 
@@ -83,7 +93,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Call { code: Code::Disconnected | Code::Timeout | Code::ServerTimeout, .. }
-            | Self::AdminUnreachable { .. }
+            | Self::Unreachable { .. }
             | Self::TimeRanOut(_) => 3,
             _ => 1,
         }

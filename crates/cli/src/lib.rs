@@ -2,7 +2,7 @@
 //! subscriptions for who wants to see one at work.
 //!
 //! Where to start reading: `args` is the command line, `commands` has one module for each command, `session` is
-//! what commands that log in share, `failure` says how a command ends. What other users wrote reaches a terminal
+//! what commands that log in share, `server` what commands for operators do, `failure` says how a command ends. What other users wrote reaches a terminal
 //! through `escape` only.
 
 mod admin;
@@ -13,6 +13,7 @@ mod commands;
 mod escape;
 mod failure;
 mod output;
+mod server;
 mod session;
 
 pub use args::Cli;

@@ -9,7 +9,9 @@ const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdde
 
 fn rollcallctl(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcallctl"));
-    for name in ["URL", "ADMIN", "CA", "CERT", "CERT_KEY", "APP_ID", "USER_ID", "TOKEN", "KEY"] {
+    for name in
+        ["URL", "ADMIN", "SUBSCRIPTION", "CA", "CERT", "CERT_KEY", "APP_ID", "USER_ID", "TOKEN", "KEY"]
+    {
         command.env_remove(format!("ROLLCALL_{name}"));
     }
     command.args(args).output().expect("the binary runs")

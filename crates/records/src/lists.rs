@@ -114,8 +114,7 @@ impl<L: List> Lists<L> {
     /// Reads the versions of users' lists, in their order; 0 for one that was never written.
     pub async fn versions(&self, app: AppId, users: &[UserId]) -> Result<Vec<RecordVersion>, Error> {
         let keys: Vec<Key> = users.iter().map(|user| L::key(app, *user)).collect();
-        let records = self.store.get(&keys).await?.into_iter();
-        Ok(records.map(|record| record.map(|record| record.version).unwrap_or_default()).collect())
+        Ok(self.store.versions(&keys).await?)
     }
 
     /// Lets `revise` change a user's list, and commits it if it did. `revise` is called again, on the list as

@@ -106,6 +106,7 @@ macro_rules! store_contract {
                 records_come_in_the_order_of_the_keys_with_repetitions,
                 no_keys_give_no_records,
                 five_hundred_keys_are_read_at_once,
+                versions_are_those_of_the_records_and_none_is_0,
                 kinds_of_records_are_apart,
                 apps_with_the_same_user_id_are_apart,
                 ids_that_look_like_syntax_are_apart,

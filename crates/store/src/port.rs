@@ -222,6 +222,13 @@ pub trait Store: Send + Sync + 'static {
     /// Reads records, in the order of the keys; `None` for one that does not exist.
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error>;
 
+    /// Reads the versions of records, in the order of the keys; 0 for one that does not exist. An engine that is far away
+    /// does not have their values sent.
+    async fn versions(&self, keys: &[Key]) -> Result<Vec<RecordVersion>, Error> {
+        let records = self.get(keys).await?.into_iter();
+        Ok(records.map(|record| record.map(|record| record.version).unwrap_or_default()).collect())
+    }
+
     /// Applies a commit whole, or not at all.
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error>;
 

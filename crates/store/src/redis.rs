@@ -27,7 +27,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rollcall_domain::{id::BootId, time::Timestamp};
+use rollcall_domain::{id::BootId, status::RecordVersion, time::Timestamp};
 use tracing::warn;
 
 use self::connection::Connection;
@@ -93,6 +93,10 @@ impl Store for RedisStore {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
         self.0.get(keys).await
+    }
+
+    async fn versions(&self, keys: &[Key]) -> Result<Vec<RecordVersion>, Error> {
+        self.0.versions(keys).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {

@@ -8,8 +8,8 @@ use rollcall_runtime::config::Flags;
 
 /// Rollcall in one process: all four services, with their state in memory or on Redis and NATS.
 ///
-/// Clients connect to the address of `--listen` by WebSocket, operators and backends to that of `--admin-listen`
-/// by gRPC (`rollcallctl` does). State in memory is gone when the process stops.
+/// Clients connect to the address of `--listen` by WebSocket, operators and backends to those of `--admin-listen` and
+/// `--subscription-listen` by gRPC (`rollcallctl` does). State in memory is gone when the process stops.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(version, after_long_help = format!("{CONFIGURATION_HELP}\n\n{EXAMPLES}"))]
 pub struct Args {
@@ -28,7 +28,7 @@ pub struct Args {
     /// Where the presence and admin services are reached [default: 127.0.0.1:7701]
     #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
-    /// Where the subscription service is reached [default: 127.0.0.1:0]
+    /// Where the subscription and friend services are reached [default: 127.0.0.1:7702]
     #[arg(long, value_name = "ADDRESS")]
     pub subscription_listen: Option<SocketAddr>,
     /// Where the notifier is reached [default: 127.0.0.1:0]

@@ -24,7 +24,7 @@ pub struct Config {
     pub gateway: rollcall_gateway::Config,
     /// Presence; operators and backends connect to its `listen`.
     pub presence: rollcall_presence::Config,
-    /// Subscription.
+    /// Subscription; operators and backends connect to its `listen`.
     pub subscription: rollcall_subscription::Config,
     /// The notifier.
     pub notifier: rollcall_notifier::Config,
@@ -54,7 +54,7 @@ impl Config {
         };
         config.gateway.listen = own(7700);
         config.presence.listen = own(7701);
-        config.subscription.listen = own(0);
+        config.subscription.listen = own(7702);
         config.notifier.listen = own(0);
         // There is no other gateway to move to.
         config.gateway.drain = Duration::ZERO;

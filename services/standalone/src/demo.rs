@@ -86,7 +86,7 @@ Rollcall is running. Ctrl-C stops it.
 
   clients                 ws://{client}/v1/connect
   presence and admin      {admin} (gRPC)
-  subscription            {subscription} (gRPC)
+  subscription, friends   {subscription} (gRPC)
   notifier                {notifier} (gRPC)
   health and metrics      http://{ops}/readyz, /livez, /metrics
   app                     {} (PREMIUM, status on), token key {}

@@ -47,7 +47,8 @@ impl Folder {
 
     /// Starts on free ports.
     fn start(&self, arguments: &[&str]) -> Running {
-        let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let free =
+            ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--subscription-listen=127.0.0.1:0"];
         let output = fs::File::create(self.0.join("out.txt")).unwrap();
         let mut command = self.command(&free);
         command.args(["--addresses-file", "addresses.json"]).args(arguments);

@@ -15,6 +15,8 @@ mod grpc;
 mod h_login;
 mod h_policies;
 mod h_tokens;
+mod i_friend_import;
+mod i_friends;
 mod k_codes;
 mod l_sdk;
 mod metrics;

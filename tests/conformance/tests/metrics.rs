@@ -2,6 +2,7 @@
 
 use rollcall_conformance::{alice_watching_bob, offline, says};
 use rollcall_harness::{Deployment, Metrics, Rollcall, ask, eventually};
+use rollcall_proto::subscription::v1::{FriendEdge, ImportFriendsRequest};
 
 /// Starts all in one process, which tells of everything.
 async fn embedded() -> Rollcall {
@@ -119,6 +120,36 @@ async fn subscription_tells_of_calls_and_lists() {
         ("rollcall_subscription_list_size_bucket{le=\"0.0\"}", 1),
         ("rollcall_subscription_list_size_bucket{le=\"2.0\"}", 2),
         ("rollcall_subscription_list_size_bucket{le=\"5.0\"}", 3),
+    ] {
+        assert_eq!(metrics.of(series), value, "{series}");
+    }
+}
+
+#[tokio::test]
+async fn subscription_tells_of_friends_and_of_what_becomes_of_imported_edges() {
+    let rollcall = embedded().await;
+    let app = rollcall.app().await;
+    app.befriend("alice", &["bob", "carol", "dave"]).await;
+    app.unfriend("alice", &["bob"]).await;
+    let edge = |user: &str, friend: &str| {
+        let (user_id, friend_id) = (user.to_owned(), friend.to_owned());
+        FriendEdge { user_id, friend_id }
+    };
+    let edges = vec![edge("alice", "carol"), edge("alice", "bob"), edge("alice", "alice")];
+    app.friends().import_friends(ImportFriendsRequest { app_id: app.id, edges }).await.unwrap();
+
+    let metrics = rollcall.metrics().await;
+
+    for (series, value) in [
+        ("rollcall_subscription_calls_total{method=\"add_friends\",code=\"0\"}", 1),
+        ("rollcall_subscription_calls_total{method=\"remove_friends\",code=\"0\"}", 1),
+        ("rollcall_subscription_calls_total{method=\"import_friends\",code=\"0\"}", 1),
+        ("rollcall_subscription_imported_edges_total{result=\"added\"}", 1),
+        ("rollcall_subscription_imported_edges_total{result=\"known\"}", 1),
+        ("rollcall_subscription_imported_edges_total{result=\"refused\"}", 1),
+        // Two after the removal, and three before and after.
+        ("rollcall_subscription_friends_bucket{le=\"2.0\"}", 1),
+        ("rollcall_subscription_friends_bucket{le=\"5.0\"}", 3),
     ] {
         assert_eq!(metrics.of(series), value, "{series}");
     }

@@ -10,7 +10,10 @@ use rollcall_proto::{
         user_service_client::UserServiceClient,
     },
     role::Role,
-    subscription::v1::{ListSubscriptionsRequest, subscription_service_client::SubscriptionServiceClient},
+    subscription::v1::{
+        ListFriendsRequest, ListSubscriptionsRequest, friend_service_client::FriendServiceClient,
+        subscription_service_client::SubscriptionServiceClient,
+    },
 };
 use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -54,6 +57,11 @@ async fn refuses(channel: Channel, service: &str) -> bool {
             let (app_id, user_id) = user();
             let request = ListSubscriptionsRequest { app_id, user_id };
             SubscriptionServiceClient::new(channel).list_subscriptions(request).await.map(drop)
+        }
+        "friend" => {
+            let (app_id, user_id) = user();
+            let request = ListFriendsRequest { app_id, user_id, ..ListFriendsRequest::default() };
+            FriendServiceClient::new(channel).list_friends(request).await.map(drop)
         }
         "notifier" => {
             let nothing = tokio_stream::empty::<AttachRequest>();
@@ -103,6 +111,7 @@ async fn each_service_of_a_cluster_is_for_its_callers_alone() {
         (Role::Presence, "presence", &[Role::Gateway, Role::Backend]),
         (Role::Presence, "user", &[Role::Backend, Role::Operator]),
         (Role::Subscription, "subscription", &[Role::Gateway, Role::Backend]),
+        (Role::Subscription, "friend", &[Role::Backend, Role::Operator]),
         (Role::Notifier, "notifier", &[Role::Gateway]),
     ] {
         for caller in Role::ALL {

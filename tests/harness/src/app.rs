@@ -141,22 +141,23 @@ impl App {
         kicked.expect("a user can be kicked").into_inner()
     }
 
+    /// Makes a client of the friend service, as the app's backend.
+    pub fn friends(&self) -> FriendServiceClient<Channel> {
+        FriendServiceClient::new(self.addresses.channel(Role::Subscription, Role::Backend))
+    }
+
     /// Gives a user friends, as the app's backend does.
     pub async fn befriend(&self, user: &str, friends: &[&str]) {
-        let (user_id, friend_ids) = (user.to_owned(), friends.iter().map(ToString::to_string).collect());
-        let request = AddFriendsRequest { app_id: self.id, user_id, friend_ids };
-        self.friends().add_friends(request).await.expect("friends can be added");
+        let (app_id, user_id, friend_ids) = (self.id, user.to_owned(), owned(friends));
+        let request = AddFriendsRequest { app_id, user_id, friend_ids };
+        self.friends().add_friends(request).await.expect("a user can be given friends");
     }
 
     /// Takes friends from a user, as the app's backend does.
     pub async fn unfriend(&self, user: &str, friends: &[&str]) {
-        let (user_id, friend_ids) = (user.to_owned(), friends.iter().map(ToString::to_string).collect());
-        let request = RemoveFriendsRequest { app_id: self.id, user_id, friend_ids };
-        self.friends().remove_friends(request).await.expect("friends can be removed");
-    }
-
-    fn friends(&self) -> FriendServiceClient<Channel> {
-        FriendServiceClient::new(self.addresses.channel(Role::Subscription, Role::Backend))
+        let (app_id, user_id, friend_ids) = (self.id, user.to_owned(), owned(friends));
+        let request = RemoveFriendsRequest { app_id, user_id, friend_ids };
+        self.friends().remove_friends(request).await.expect("friends can be taken from a user");
     }
 
     /// Signs claims with the app's key, as its backend does.
@@ -208,6 +209,10 @@ impl App {
         client.login(self.id, user, &self.token(user)).await.expect("the SDK logs in");
         (client, recorder)
     }
+}
+
+fn owned(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
 /// Returns the present time in seconds since the Unix epoch.

@@ -122,7 +122,10 @@ struct Started {
 impl Starter<'_> {
     /// Starts all in one process.
     pub(crate) async fn node(&self, config: &str) -> (Vec<Part>, Addresses) {
-        let mut arguments = vec!["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let mut arguments: Vec<&str> = ["--listen", "--admin-listen", "--subscription-listen"]
+            .into_iter()
+            .flat_map(|flag| [flag, "127.0.0.1:0"])
+            .collect();
         let urls = self.engines.map(|engines| (engines.redis.url(), engines.nats.url("node")));
         if let Some((store, bus)) = &urls {
             arguments.extend(["--store", store, "--bus", bus]);

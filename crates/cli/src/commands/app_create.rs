@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         login_policy: admin::login_policy(Some(args.login_policy)),
     };
     let mut service = admin::connect(&args.admin).await?;
-    let created = service.create_app(admin::request(&args.admin, message)).await;
-    let created = admin::outcome(&args.admin, "app create", created)?;
-    admin::show(args.admin.output, created.app, Some(&created.token_key))
+    let created = service.create_app(args.admin.server().request(message)).await;
+    let created = args.admin.server().outcome("app create", created)?;
+    admin::show(args.admin.call.output, created.app, Some(&created.token_key))
 }

@@ -82,25 +82,25 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let ed25519_public_key = public_key.as_deref().map(read_public).transpose()?.unwrap_or_default();
             let algorithm = if ed25519_public_key.is_empty() { "HS256" } else { "EdDSA" };
             let message = AddTokenKeyRequest { app_id, kid: kid.clone(), ed25519_public_key };
-            let added = admin::connect(&admin).await?.add_token_key(admin::request(&admin, message)).await;
-            let token_key = admin::outcome(&admin, "app key add", added)?.token_key;
+            let added = admin::connect(&admin).await?.add_token_key(admin.server().request(message)).await;
+            let token_key = admin.server().outcome("app key add", added)?.token_key;
             let token_key = (!token_key.is_empty()).then_some(token_key.as_str());
-            show(admin.output, &[Line { kid: &kid, algorithm, token_key }])
+            show(admin.call.output, &[Line { kid: &kid, algorithm, token_key }])
         }
         Verb::List { app_id, admin } => {
-            let message = admin::request(&admin, ListTokenKeysRequest { app_id });
+            let message = admin.server().request(ListTokenKeysRequest { app_id });
             let listed = admin::connect(&admin).await?.list_token_keys(message).await;
-            let keys = admin::outcome(&admin, "app key list", listed)?.keys;
+            let keys = admin.server().outcome("app key list", listed)?.keys;
             let lines: Vec<Line<'_>> = keys
                 .iter()
                 .map(|key| Line { kid: &key.kid, algorithm: &key.algorithm, token_key: None })
                 .collect();
-            show(admin.output, &lines)
+            show(admin.call.output, &lines)
         }
         Verb::Remove { which: Which { app_id, kid }, admin } => {
-            let message = admin::request(&admin, RemoveTokenKeyRequest { app_id, kid });
+            let message = admin.server().request(RemoveTokenKeyRequest { app_id, kid });
             let removed = admin::connect(&admin).await?.remove_token_key(message).await;
-            admin::outcome(&admin, "app key remove", removed).map(drop)
+            admin.server().outcome("app key remove", removed).map(drop)
         }
     }
 }

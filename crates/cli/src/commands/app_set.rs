@@ -62,6 +62,6 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         login_policy: admin::login_policy(args.login_policy),
     };
     let mut service = admin::connect(&args.admin).await?;
-    let updated = service.update_app(admin::request(&args.admin, message)).await;
-    admin::show(args.admin.output, admin::outcome(&args.admin, "app set", updated)?.app, None)
+    let updated = service.update_app(args.admin.server().request(message)).await;
+    admin::show(args.admin.call.output, args.admin.server().outcome("app set", updated)?.app, None)
 }

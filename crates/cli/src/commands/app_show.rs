@@ -22,6 +22,6 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let message = GetAppRequest { app_id: args.app_id };
     let mut service = admin::connect(&args.admin).await?;
-    let read = service.get_app(admin::request(&args.admin, message)).await;
-    admin::show(args.admin.output, admin::outcome(&args.admin, "app show", read)?.app, None)
+    let read = service.get_app(args.admin.server().request(message)).await;
+    admin::show(args.admin.call.output, args.admin.server().outcome("app show", read)?.app, None)
 }

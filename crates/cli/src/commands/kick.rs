@@ -7,7 +7,6 @@ use rollcall_proto::presence::v1::{
 use serde::Serialize;
 
 use crate::{
-    admin,
     args::{AdminOptions, Output},
     failure::Failure,
     output,
@@ -43,10 +42,10 @@ struct Line<'a> {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let user_id = args.user_id.as_str();
     let message = KickUserRequest { app_id: args.app_id, user_id: user_id.to_owned() };
-    let mut service = UserServiceClient::new(admin::channel(&args.admin).await?);
-    let kicked = service.kick_user(admin::request(&args.admin, message)).await;
-    let KickUserResponse { sessions, revoked_until } = admin::outcome(&args.admin, "kick", kicked)?;
-    output::write(&match args.admin.output {
+    let mut service = UserServiceClient::new(args.admin.server().connect().await?);
+    let kicked = service.kick_user(args.admin.server().request(message)).await;
+    let KickUserResponse { sessions, revoked_until } = args.admin.server().outcome("kick", kicked)?;
+    output::write(&match args.admin.call.output {
         Output::Json => output::json_line(&Line { user_id, sessions, revoked_until })?,
         Output::Table => output::table(
             &[],

@@ -1,7 +1,10 @@
 //! Claims on reading, and on keys that must not be taken for one another.
 
 use bytes::Bytes;
-use rollcall_domain::id::{AppId, UserId};
+use rollcall_domain::{
+    id::{AppId, UserId},
+    status::RecordVersion,
+};
 
 use super::{
     Tested,
@@ -91,6 +94,23 @@ pub async fn app_and_user_do_not_run_into_each_other(store: Tested) {
     let pairs = pairs.map(|(id, name)| (app(id), given::user(name)));
     assert_apart(&store, &pairs.map(|(app, user)| Key::User(app, user))).await;
     assert_timers_apart(&store, &pairs).await;
+}
+
+pub async fn versions_are_those_of_the_records_and_none_is_0(store: Tested) {
+    let mut expected = Vec::new();
+    for name in ["a", "b", "c"] {
+        let length = if name == "b" { 100_000 } else { 0 };
+        expected.push(store.committed(put(key(name), None, "x".repeat(length))).await.record);
+    }
+    expected[1] = store.committed(put(key("b"), Some(expected[1]), "changed")).await.record;
+    store.committed(given::delete(key("c"), Some(expected[2]))).await;
+
+    let names = ["b", "none", "a", "c", "b"];
+    let versions = store.versions(&names.map(key)).await.expect("the store reads");
+
+    let none = RecordVersion::default();
+    assert_eq!(versions, [expected[1], none, expected[0], none, expected[1]]);
+    assert_eq!(store.versions(&[]).await.expect("the store reads"), []);
 }
 
 /// Creates a record for each key, each found absent before; then deletes each, and all others stay.

@@ -15,6 +15,8 @@ use rollcall_store::{Commit, Key, MemoryStore, Partitions, Store, port::Write};
 
 use super::*;
 
+mod away;
+
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 struct Fixture {

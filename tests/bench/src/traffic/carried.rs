@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rollcall_testkit::{NatsTraffic, RedisTraffic};
 use serde::Serialize;
 
-/// Commands that scripts call, and services send only as they connect.
+/// Commands that scripts call, and services send only as they connect, or as gateways catch up.
 const IN_SCRIPTS: [&str; 15] = [
     "del", "get", "getrange", "hdel", "hget", "hlen", "hset", "set", "xadd", "xlen", "xtrim", "zcount",
     "zrange", "zrem", "zscore",

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use rollcall_domain::{id::BootId, time::Timestamp};
+use rollcall_domain::{id::BootId, status::RecordVersion, time::Timestamp};
 use rollcall_runtime::{
     clock::Stopwatch,
     metrics::{Counter, Histogram, LATENCY, Registry},
@@ -26,9 +26,10 @@ pub(in crate::engines) struct MeteredStore {
 }
 
 /// The operations, in the order of [`Operation`].
-const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 16] = [
     "now",
     "get",
+    "versions",
     "commit",
     "touch",
     "due",
@@ -48,6 +49,7 @@ const OPERATIONS: [&str; 15] = [
 enum Operation {
     Now,
     Get,
+    Versions,
     Commit,
     Touch,
     Due,
@@ -130,6 +132,10 @@ impl Store for MeteredStore {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
         self.measure(Operation::Get, self.inner.get(keys)).await
+    }
+
+    async fn versions(&self, keys: &[Key]) -> Result<Vec<RecordVersion>, Error> {
+        self.measure(Operation::Versions, self.inner.versions(keys)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {

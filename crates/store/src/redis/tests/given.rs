@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rollcall_domain::{id::BootId, time::Timestamp};
+use rollcall_domain::{id::BootId, status::RecordVersion, time::Timestamp};
 use rollcall_testkit::RedisServer;
 
 use crate::{
@@ -74,6 +74,10 @@ impl Store for Served {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
         self.store.get(keys).await
+    }
+
+    async fn versions(&self, keys: &[Key]) -> Result<Vec<RecordVersion>, Error> {
+        self.store.versions(keys).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
