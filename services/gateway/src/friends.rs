@@ -64,7 +64,9 @@ impl FriendLoads {
     /// Asks for friends that are to be read for the first time. Never waits.
     pub(crate) fn ask_first(&self, keys: impl IntoIterator<Item = UserKey>) {
         let mut lines = self.lines.lock();
-        keys.into_iter().for_each(|key| lines.first.push(key));
+        for key in keys {
+            lines.first.push(key);
+        }
         self.asked.notify_one();
     }
 

@@ -34,15 +34,6 @@ use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
 use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
-use self::{
-    friends::Friends,
-    index::{Index, UserSlot},
-    lists::List,
-    push::Shown,
-    reports::session_ref,
-    session::{Session, SessionSlot},
-    wheel::Wheel,
-};
 pub(crate) use self::{
     index::UserKey,
     lists::ListDelta,
@@ -50,6 +41,14 @@ pub(crate) use self::{
     reports::Report,
     resync::Users,
     session::{LoginRecord, SessionHandle},
+};
+use self::{
+    index::{Index, UserSlot},
+    lists::{Known, List},
+    push::Shown,
+    reports::session_ref,
+    session::{Session, SessionSlot},
+    wheel::Wheel,
 };
 use crate::{codec::Codec, interest::Interest};
 
@@ -75,7 +74,7 @@ struct User {
 struct Local {
     sessions: Vec<SessionSlot>,
     list: List,
-    friends: Friends,
+    friends: Known,
 }
 
 #[derive(Debug)]

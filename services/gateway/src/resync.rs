@@ -104,7 +104,9 @@ impl Gateway {
                 let behind = self.hub.lists_behind(app, &versions.lists);
                 let friends_behind = self.hub.friends_behind(app, &versions.friends);
                 let count = behind.len() + friends_behind.len();
-                friends_behind.into_iter().for_each(|key| self.friend_loads.ask_news(key));
+                for key in friends_behind {
+                    self.friend_loads.ask_news(key);
+                }
                 // It tries again by itself, for as long as the user is here.
                 let read = |key: UserKey| async move { drop(self.attach(key, true).await) };
                 stream::iter(behind).for_each_concurrent(LISTS_AT_ONCE, read).await;

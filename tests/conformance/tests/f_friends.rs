@@ -26,6 +26,15 @@ async fn set(app: &App, setup: Setup, most: usize, sessions: &mut [&mut Raw]) {
     }
 }
 
+/// Waits until a session was shown such a status of each of some users, in whatever order.
+async fn expect_each(session: &mut Raw, users: &[&str], until: impl Fn(&UserStatus) -> bool) {
+    let mut left = users.to_vec();
+    while !left.is_empty() {
+        let status = session.next_status().await;
+        left.retain(|user| *user != status.user_id.as_str() || !until(&status));
+    }
+}
+
 /// Tells statuses of one user.
 fn of<'a>(statuses: &'a [UserStatus], user: &str) -> Vec<&'a UserStatus> {
     statuses.iter().filter(|status| status.user_id.as_str() == user).collect()
@@ -98,9 +107,11 @@ async fn friends_come_and_go_while_a_user_is_connected() {
     let mut mac = app.session_on("PLATFORM_MAC", "alice", "d").await;
 
     app.befriend("alice", &["bob"]).await;
-    app.befriend("alice", &["carol"]).await;
     for session in [&mut linux, &mut mac] {
         assert_eq!(session.expect_next("bob").await, shown);
+    }
+    app.befriend("alice", &["carol"]).await;
+    for session in [&mut linux, &mut mac] {
         session.expect("carol", online).await;
     }
     bob.set("heard").await.ok();
@@ -170,9 +181,7 @@ async fn when_friend_status_is_turned_on_again_watchers_are_told_what_they_misse
     let mut alice = app.session("alice", "d").await;
     let mut bob = app.session("bob", "d").await;
     let _carol = app.session("carol", "d").await;
-    for friend in ["bob", "carol"] {
-        alice.expect(friend, online).await;
-    }
+    expect_each(&mut alice, &["bob", "carol"], online).await;
 
     let off = Setup { friend_status: false, ..standard() };
     set(&app, off, 400, &mut [&mut alice]).await;
@@ -207,9 +216,7 @@ async fn a_fall_to_standard_leaves_the_notifications_of_friends() {
         other.set("in edition STANDARD").await.ok();
     }
 
-    for user in ["friend", "both"] {
-        alice.expect(user, says("in edition STANDARD")).await;
-    }
+    expect_each(&mut alice, &["friend", "both"], says("in edition STANDARD")).await;
     assert_eq!(of(&alice.pushed_during(GRACE).await, "subscribed").len(), 0);
     set(&app, premium(), 300, &mut [&mut alice]).await;
     alice.expect("subscribed", says("in edition STANDARD")).await;

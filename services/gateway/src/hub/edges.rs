@@ -64,6 +64,8 @@ impl Hub {
             }
             state.begin_edge(watcher, kind, &edge);
         }
+        // What was owed and not heard may be heard now.
+        state.each_session(watcher, |session| session.handle.wake());
     }
 }
 
@@ -97,8 +99,6 @@ impl State {
         if (edge.new_edge || kind == Kinds::SUBSCRIPTION) && self.is_known(edge.slot) {
             self.each_session(watcher, |session| session.marks.set(edge.place));
         }
-        // What was owed and not heard may be heard now.
-        self.each_session(watcher, |session| session.handle.wake());
     }
 
     fn is_known(&self, slot: UserSlot) -> bool {

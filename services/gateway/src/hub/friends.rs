@@ -6,16 +6,10 @@
 
 use rollcall_domain::id::{AppId, UserId};
 
-use super::{Hub, State, UserKey, index::Kinds, lists::Known};
+use super::{Hub, State, UserKey, index::Kinds};
 
 /// Edges that are changed under one hold of the lock: a user may have 3,000 friends, and others want it too.
 const EDGES_AT_ONCE: usize = 500;
-
-/// What the hub knows of a user's friends.
-#[derive(Debug, Default)]
-pub(super) struct Friends {
-    known: Known,
-}
 
 impl Hub {
     /// Says whether the friends of a user are to be read: for the first time, or again.
@@ -29,7 +23,7 @@ impl Hub {
         let (change, is_current) = {
             let mut state = self.state.lock();
             let Some(local) = state.local_mut(key) else { return true };
-            let known = &mut local.friends.known;
+            let known = &mut local.friends;
             let (is_newer, is_current) = (known.take(version), !known.is_behind());
             if !is_newer {
                 return is_current;
@@ -39,12 +33,7 @@ impl Hub {
         let removed = change.removed.chunks(EDGES_AT_ONCE).map(|removed| (&[][..], removed));
         let added = change.added.chunks(EDGES_AT_ONCE).map(|added| (added, &[][..]));
         for (added, removed) in removed.chain(added) {
-            let mut state = self.state.lock();
-            // Between two parts newer friends may have been applied, or the user may have left.
-            if state.local(key).is_none_or(|local| local.friends.known.held != Some(version)) {
-                break;
-            }
-            self.change_edges(&mut state, key, Kinds::FRIEND, added, removed);
+            self.change_friends(key, version, added, removed);
         }
         is_current
     }
@@ -55,21 +44,30 @@ impl Hub {
         let behind = versions.iter().filter(|(user, version)| state.friends_changed(&(app, *user), *version));
         behind.map(|(user, _)| (app, *user)).collect()
     }
+
+    /// Changes a part of the edges, while the friends held are still of that version: between two parts newer ones may
+    /// have been applied, or the user may have left.
+    pub(super) fn change_friends(&self, key: &UserKey, version: u64, added: &[UserId], removed: &[UserId]) {
+        let mut state = self.state.lock();
+        if state.local(key).is_some_and(|local| local.friends.held == Some(version)) {
+            self.change_edges(&mut state, key, Kinds::FRIEND, added, removed);
+        }
+    }
 }
 
 impl State {
     /// Notes that a user's friends have a new version. Says whether they are to be read again.
     pub(super) fn friends_changed(&mut self, key: &UserKey, version: u64) -> bool {
         let Some(local) = self.local_mut(key) else { return false };
-        local.friends.known.hear(version);
-        local.friends.known.is_behind()
+        local.friends.hear(version);
+        local.friends.is_behind()
     }
 
     pub(super) fn friends_due(&self, key: &UserKey) -> bool {
         let hears = || self.apps.get(&key.0).is_some_and(|app| app.settings.hears_friends());
-        self.local(key).is_some_and(|local| match local.friends.known.held {
+        self.local(key).is_some_and(|local| match local.friends.held {
             None => hears(),
-            Some(_) => local.friends.known.is_behind(),
+            Some(_) => local.friends.is_behind(),
         })
     }
 }

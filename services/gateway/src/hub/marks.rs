@@ -81,8 +81,16 @@ fn bits(mut word: u64) -> impl Iterator<Item = u32> {
 }
 
 #[cfg(test)]
+impl Marks {
+    /// Counts the bytes of the marks, with the room for more.
+    pub(super) fn bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+}
+
+#[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, ops::Range};
 
     use proptest::prelude::*;
 
@@ -90,6 +98,12 @@ mod tests {
 
     fn marked(marks: &Marks) -> BTreeSet<u32> {
         marks.places(0, u32::MAX).collect()
+    }
+
+    fn set_all(marks: &mut Marks, places: Range<u32>) {
+        for place in places {
+            marks.set(place);
+        }
     }
 
     #[derive(Debug, Clone)]
@@ -146,9 +160,9 @@ mod tests {
     #[test]
     fn who_changes_all_the_time_keeps_nobody_waiting() {
         let mut marks = Marks::default();
-        (0..6).for_each(|place| marks.set(place));
+        set_all(&mut marks, 0..6);
         assert_eq!(marks.take(4, |_| true), [0, 1, 2, 3]);
-        (0..4).for_each(|place| marks.set(place));
+        set_all(&mut marks, 0..4);
         assert_eq!(marks.take(4, |_| true), [4, 5, 0, 1]);
         assert_eq!(marks.take(4, |_| true), [2, 3]);
     }
@@ -158,9 +172,9 @@ mod tests {
     fn three_thousand_marks_take_376_bytes() {
         let mut marks = Marks::default();
         for _ in 0..2 {
-            (0..3_000).for_each(|place| marks.set(place));
+            set_all(&mut marks, 0..3_000);
         }
-        assert_eq!(marks.words.capacity() * size_of::<u64>(), 376);
+        assert_eq!(marks.bytes(), 376);
         assert_eq!(marked(&marks).len(), 3_000);
     }
 }

@@ -1,11 +1,12 @@
 //! Tests of the hub as stories: who is owed what, and what presence is told.
 
 mod friends;
+mod memory;
+mod reports;
 mod resync;
 mod tokens;
 
 use axum::extract::ws::Message;
-use futures_util::FutureExt as _;
 use rollcall_domain::{
     app::Edition,
     id::{DeviceId, UserId},
@@ -161,6 +162,26 @@ fn what_was_owed_of_a_user_goes_with_the_unsubscribe() {
     assert_eq!(taken(&hub, &watcher), []);
 }
 
+// SPEC E2, F5
+#[test]
+fn what_was_owed_of_others_stays_theirs_when_a_target_goes() {
+    let hub = hub();
+    let watcher = login(&hub, "w");
+    hub.apply_list(&watcher.key, 2, &[id("t"), id("u"), id("v")]);
+    for user in ["t", "u", "v"] {
+        show(&hub, user, "", 1);
+    }
+    assert_eq!(taken(&hub, &watcher).len(), 3);
+    show(&hub, "t", "", 2);
+    show(&hub, "u", "", 2);
+    // The last target takes the place of the one that goes.
+    hub.apply_list(&watcher.key, 3, &[id("u"), id("v")]);
+    assert_eq!(taken(&hub, &watcher), owed(&[("u", 2)]));
+    show(&hub, "v", "", 2);
+    hub.apply_list(&watcher.key, 4, &[id("v")]);
+    assert_eq!(taken(&hub, &watcher), owed(&[("v", 2)]));
+}
+
 // SPEC B5
 #[test]
 fn the_session_that_set_its_status_hears_of_it_by_the_reply_alone() {
@@ -292,57 +313,7 @@ fn a_client_silent_for_the_expiry_is_ended_and_never_before() {
     assert_eq!(reasons, [EndReason::Timeout as i32; 2]);
 }
 
-#[test]
-fn a_heard_session_is_reported_once_in_its_interval_and_with_its_age() {
-    let hub = hub();
-    let handle = login(&hub, "a");
-    let heard = |now| {
-        let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(now));
-        hub.reported(&report, &ReportResponse::default(), seconds(now));
-        report.request.heard.iter().map(|heard| heard.age_ms).collect::<Vec<_>>()
-    };
-    handle.heard(seconds(50));
-    assert_eq!(heard(60), [0; 0], "told at login");
-    assert_eq!(heard(100), [50_000]);
-    assert_eq!(heard(250), [0; 0], "not heard since");
-    handle.heard(seconds(260));
-    assert_eq!(heard(261), [1_000]);
-}
-
 // FAULT 2
-#[test]
-fn a_client_that_was_silent_for_so_long_that_it_soon_expires_is_reported_at_once() {
-    let hub = hub();
-    let handle = login(&hub, "a");
-    let told_at_once = |now| {
-        hub.heard(&handle, LEFT, seconds(now));
-        hub.to_report.notified().now_or_never().is_some()
-    };
-    assert!(!told_at_once(50));
-    assert!(!told_at_once(330), "120 s are left");
-    assert!(told_at_once(611), "119 s are left");
-    assert!(!told_at_once(612));
-    assert!(told_at_once(1_011));
-    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1_011));
-    assert_eq!(report.request.heard.len(), 1);
-}
-
-#[test]
-fn an_end_is_reported_until_it_is_settled() {
-    let hub = hub();
-    let handle = login(&hub, "a");
-    hub.remove_session(&handle, EndReason::Closed);
-    let unanswered = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1));
-    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(2));
-    assert_eq!(unanswered.request.ended, report.request.ended);
-    let unsettled = vec![session_ref(&handle.key, handle.counter)];
-    hub.reported(&report, &ReportResponse { unsettled, ..ReportResponse::default() }, seconds(2));
-    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(3));
-    assert_eq!(report.request.ended.len(), 1);
-    hub.reported(&report, &ReportResponse::default(), seconds(3));
-    assert_eq!(hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(4)).request.ended, []);
-}
-
 #[test]
 fn nothing_is_left_when_the_last_session_has_gone() {
     let hub = hub();
@@ -401,51 +372,3 @@ fn a_pause_of_ours_is_nobodys_silence() {
 }
 
 // SPEC A11
-#[test]
-fn under_a_new_boot_all_sessions_are_asserted_until_a_report_is_answered() {
-    let hub = hub();
-    let alice = login(&hub, "alice");
-    let bob = login(&hub, "bob");
-    hub.assert_all();
-    hub.remove_session(&bob, EndReason::Closed);
-    for _ in 0..2 {
-        let report = hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(50));
-        let asserted = &report.request.asserted;
-        assert_eq!(asserted.len(), 1);
-        assert_eq!(asserted[0].session, Some(reports::session_ref(&alice.key, alice.counter)));
-        assert_eq!((asserted[0].age_ms, asserted[0].former_boot), (50_000, BOOT));
-        assert_eq!((asserted[0].login_order, asserted[0].place, asserted[0].device_id.as_str()), (5, 3, "d"));
-    }
-    let report = hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(50));
-    hub.reported(&report, &ReportResponse::default(), seconds(51));
-    assert!(hub.report(&boot(8, BOOT), EVERY, LEFT, seconds(52)).request.asserted.is_empty());
-}
-
-#[test]
-fn a_gateway_takes_its_leave_when_nothing_is_left_to_tell() {
-    let hub = hub();
-    let alice = login(&hub, "alice");
-    assert!(hub.last_report(&boot(BOOT, 0)).is_none(), "somebody is here");
-    hub.remove_session(&alice, EndReason::Moved);
-    assert!(hub.last_report(&boot(BOOT, 0)).is_none(), "an end is not told yet");
-    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1));
-    hub.reported(&report, &ReportResponse::default(), seconds(1));
-    assert!(hub.last_report(&boot(0, 0)).is_none(), "presence does not know it");
-    assert!(hub.last_report(&boot(BOOT, 0)).unwrap().request.leaving);
-}
-
-#[test]
-fn who_logs_out_while_being_asserted_is_told_of_once_more() {
-    let hub = hub();
-    let (asserted, plain) = (login(&hub, "alice"), login(&hub, "bob"));
-    hub.assert_session(&asserted.key, asserted.counter);
-    let report = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(1));
-    asserted.leave();
-    // Answered after the logout was stored: the session may be held again by now.
-    hub.reported(&report, &ReportResponse::default(), seconds(1));
-    hub.remove_session(&asserted, EndReason::Logout);
-    hub.remove_session(&plain, EndReason::Logout);
-    let ended = hub.report(&boot(BOOT, 0), EVERY, LEFT, seconds(2)).request.ended;
-    let session = Some(reports::session_ref(&asserted.key, asserted.counter));
-    assert_eq!(ended, [EndedConnection { session, reason: EndReason::Logout as i32 }]);
-}

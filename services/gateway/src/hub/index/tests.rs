@@ -160,12 +160,20 @@ fn nobody_is_their_own_watcher() {
     assert_eq!(index.remove_session(slot), [key(1)]);
 }
 
-/// Counts the bytes that edges take, with the room that lists keep for more.
-fn bytes_of_edges(index: &mut Index<()>) -> usize {
-    let lists = index.nodes_mut().map(|node| {
-        node.watchers.capacity() * size_of::<Watcher>() + node.targets.capacity() * size_of::<Target>()
-    });
-    lists.sum()
+impl<T> Index<T> {
+    /// Counts the bytes that edges take, with the room that lists keep for more.
+    pub(in crate::hub) fn bytes_of_edges(&self) -> usize {
+        let lists = self.nodes.iter().flatten().map(|node| {
+            node.watchers.capacity() * size_of::<Watcher>() + node.targets.capacity() * size_of::<Target>()
+        });
+        lists.sum()
+    }
+
+    /// Counts the bytes that users take without their edges, with the room that lists keep for more.
+    pub(in crate::hub) fn bytes_of_users(&self) -> usize {
+        let name = size_of::<(UserKey, UserSlot)>() + 1;
+        self.nodes.capacity() * size_of::<Option<Node<T>>>() + self.slots.capacity() * 8 / 7 * name
+    }
 }
 
 #[test]
@@ -178,7 +186,7 @@ fn an_edge_of_a_thousand_users_who_watch_20_each_takes_at_most_20_bytes_with_the
             index.add_edge(slot, user((n + next) % 1_000), Kinds::SUBSCRIPTION);
         }
     }
-    let (bytes, edges) = (bytes_of_edges(&mut index), index.edges());
+    let (bytes, edges) = (index.bytes_of_edges(), index.edges());
     assert_eq!(edges, 20_000);
     assert!(bytes <= 20 * edges, "{bytes} bytes for {edges} edges");
 
@@ -189,6 +197,6 @@ fn an_edge_of_a_thousand_users_who_watch_20_each_takes_at_most_20_bytes_with_the
         }
     }
     let room = 8 * (size_of::<Watcher>() + size_of::<Target>());
-    let (bytes, most) = (bytes_of_edges(&mut index), 16 * index.edges() + 1_000 * room);
+    let (bytes, most) = (index.bytes_of_edges(), 16 * index.edges() + 1_000 * room);
     assert!(bytes <= most, "{bytes} bytes for {} edges", index.edges());
 }

@@ -191,6 +191,34 @@ fn newer_friends_are_read_again_and_what_was_owed_of_former_ones_goes() {
 
 // SPEC I2
 #[test]
+fn a_part_of_older_friends_that_comes_after_newer_ones_changes_nothing() {
+    let hub = friendly();
+    let watcher = befriended(&hub, "w", &["t"]);
+    hub.apply_friends(&watcher.key, 2, &ids(&["t", "u"]));
+    hub.change_friends(&watcher.key, 1, &ids(&["v"]), &ids(&["u"]));
+    for user in ["t", "u", "v"] {
+        show(&hub, user, "", 1);
+    }
+    assert_eq!(taken(&hub, &watcher), owed(&[("t", 1), ("u", 1)]));
+}
+
+// SPEC I2, F5
+#[test]
+fn who_is_muted_as_a_subscription_is_told_of_at_once_when_befriended() {
+    let hub = friendly();
+    let watcher = login(&hub, "w");
+    hub.apply_list(&watcher.key, 2, &[id("t")]);
+    show(&hub, "t", "", 1);
+    assert_eq!(taken(&hub, &watcher), []);
+    let waker = futures_util::task::noop_waker();
+    watcher.poll_output(&waker);
+    hub.apply_friends(&watcher.key, 1, &[id("t")]);
+    assert!(watcher.poll_output(&waker), "the connection is woken");
+    assert_eq!(taken(&hub, &watcher), owed(&[("t", 1)]));
+}
+
+// SPEC I2
+#[test]
 fn friends_read_before_their_newest_change_are_read_again() {
     let hub = friendly();
     let watcher = login(&hub, "w");
