@@ -130,6 +130,17 @@ async fn an_instance_that_starts_clears_what_another_one_stored_and_it_is_cleare
 
 // SPEC B6
 #[tokio::test]
+async fn what_an_instance_stored_itself_it_clears_in_time_although_it_has_just_looked() {
+    let fixture = Fixture::new().await;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    assert_eq!(cleared(&fixture).await, 0);
+    set(&fixture, 1, "busy", Some(Duration::from_secs(1))).await;
+    fixture.advance(Duration::from_secs(1));
+    assert_eq!(cleared(&fixture).await, 1);
+}
+
+// SPEC B6
+#[tokio::test]
 async fn what_an_instance_that_died_had_stored_is_found_by_another_a_while_later() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
