@@ -56,6 +56,7 @@ async fn serve(args: Args, config: Config, ops: Ops) -> Result<(), Error> {
     let Some(bound) = shutdown.run_until_cancelled(binding).await else { return Ok(()) };
     let node = bound?;
     let addresses = node.addresses(server.local_addr());
+    // Boxed: it holds all services, once.
     Box::pin(node.run(shutdown, started(addresses, args.demo, file))).await
 }
 

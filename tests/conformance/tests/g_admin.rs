@@ -54,7 +54,7 @@ async fn a_change_upon_a_version_that_has_passed_is_refused_with_both_versions_a
         let versions = format!("has version {}, expected {seen}", changed.version);
         assert!(status.message().contains(&versions), "{status:?}");
     }
-    assert_eq!(admin.get_app(get).await.unwrap().into_inner().app, Some(changed.clone()));
+    assert_eq!(admin.get_app(get).await.unwrap().into_inner().app, Some(changed));
 
     // Each change tells the version upon which the next may be made.
     let added = admin.add_token_key(add(changed.version)).await.unwrap().into_inner().version;

@@ -113,13 +113,13 @@ async fn a_credential_allows_what_its_access_says_and_its_name_is_in_the_audit_l
     }
     let [viewer, deploy, anna] = [("viewer", "read"), ("deploy", "operate"), ("anna", "administer")];
     let mut tokens = Vec::new();
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (name, access) in [viewer, deploy, anna] {
         let (token, line) = made(&rollcall, name, access).await;
         tokens.push(token);
-        lines += &format!("{line}\n");
+        lines.push(line);
     }
-    fs::write(file(&rollcall), &lines).unwrap();
+    fs::write(file(&rollcall), lines.join("\n")).unwrap();
     known(&rollcall, &tokens[2], true).await;
 
     for (what, needed) in CALLS {

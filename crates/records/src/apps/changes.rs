@@ -66,13 +66,13 @@ impl Apps {
         let deed = Deed::Created(settings, keys.iter().map(ShownKey::from).collect());
         let trace = TraceParent::default();
         let call = Call::from(&trace);
-        let ((), _, done) = commit::commit(&*self.store, Key::App(app), call, |record, now| match record {
-            Some(_) => Err(exists(app).into()),
-            None => {
-                let none = RecordVersion::default();
-                let entry = AuditEntry::following(None, now, who, none, deed.clone());
-                Ok(((), Some(Plan::put(codec::app::encode(&settings, &keys, Some(entry.encode()))))))
+        let ((), _, done) = commit::commit(&*self.store, Key::App(app), call, |record, now| {
+            if record.is_some() {
+                return Err(exists(app).into());
             }
+            let entry = AuditEntry::following(None, now, who, RecordVersion::default(), deed.clone());
+            let value = codec::app::encode(&settings, &keys, Some(entry.encode()));
+            Ok(((), Some(Plan::put(value))))
         })
         .await?;
         self.forget(app);
