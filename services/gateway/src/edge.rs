@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    Gateway,
+    Gateway, Page,
     codec::Codec,
     connection::{self, FRAME_MAX},
     metrics::Refused,
@@ -51,8 +51,13 @@ struct Edge {
     admission: Arc<Mutex<Bucket>>,
 }
 
-/// Serves clients until `shutdown`.
-pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: CancellationToken) {
+/// Serves clients until `shutdown`, and browsers a page if there is one.
+pub(crate) async fn run(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    page: Option<Page>,
+    shutdown: CancellationToken,
+) {
     let config = &gateway.config;
     let bucket = Bucket::new(config.admissions_per_second, gateway.clock.monotonic());
     let edge = Edge {
@@ -60,11 +65,14 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: 
         admission: Arc::new(Mutex::new(bucket)),
         gateway,
     };
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/v1/connect", get(connect))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(edge);
+    if let Some(page) = page {
+        router = router.route("/", get(async move |headers: HeaderMap| page.show(&headers)));
+    }
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
