@@ -50,6 +50,7 @@ build: ## Build the binaries
 # to shared dependencies, and then again with them.
 .PHONY: test
 test: setup ## Run all tests
+	@$(STEP) "browser: one to test the playground in" scripts/setup-chromium
 	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --lib --bins --tests --examples
 	@$(STEP) "test: all packages" scripts/test --workspace
 	@for deployment in node cluster; do \
@@ -57,6 +58,12 @@ test: setup ## Run all tests
 	        scripts/test --workspace --test conformance || exit; \
 	done
 	@$(STEP) "test: a cluster on this machine" python3 scripts/cluster.py selftest
+
+.PHONY: playground-picture
+playground-picture: build ## Make docs/playground.png, the picture of the README, anew
+	@scripts/setup-chromium
+	@ROLLCALL_PLAYGROUND_PICTURE=$(CURDIR)/docs/playground.png \
+	    $(STEP) "picture: docs/playground.png" scripts/test --package rollcall-playground the_picture_of_the_readme
 
 .PHONY: test-redis
 test-redis: setup ## Run the tests of the store on Debian's Redis too

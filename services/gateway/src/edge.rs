@@ -29,7 +29,7 @@ use tracing::{debug, warn};
 
 use self::begun::Begun;
 use crate::{
-    Gateway,
+    Gateway, Page,
     codec::Codec,
     connection::{self, FRAME_MAX},
     metrics::Refused,
@@ -60,8 +60,13 @@ struct Edge {
     admission: Arc<Mutex<Bucket>>,
 }
 
-/// Serves clients until `shutdown`.
-pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: CancellationToken) {
+/// Serves clients until `shutdown`, and browsers a page if there is one.
+pub(crate) async fn run(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    page: Option<Page>,
+    shutdown: CancellationToken,
+) {
     let config = &gateway.config;
     let bucket = Bucket::new(config.admissions_per_second, gateway.clock.monotonic());
     let edge = Edge {
@@ -69,11 +74,14 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, shutdown: 
         admission: Arc::new(Mutex::new(bucket)),
         gateway,
     };
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/v1/connect", get(connect))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(edge.clone());
+    if let Some(page) = page {
+        router = router.route("/", get(async move |headers: HeaderMap| page.show(&headers)));
+    }
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

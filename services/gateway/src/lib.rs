@@ -1,8 +1,8 @@
 //! The gateway: client connections, watchers, last shown statuses.
 //!
-//! Clients speak frames over a WebSocket or a gRPC stream (`edge`, `connection`, `codec`). What connections share is the
-//! `hub`: who is here, who watches whom, the last shown status of each. Changes come from a notifier
-//! (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`, `friends`), which are read again
+//! Clients speak frames over a WebSocket or a gRPC stream (`edge`, `connection`, `codec`); the edge may also show a
+//! `page`. What connections share is the `hub`: who is here, who watches whom, the last shown status of each. Changes come
+//! from a notifier (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`, `friends`), which are read again
 //! where changes may have been missed (`resync`), and presence is told who was heard (`reports`) under the name that it
 //! knows us by (`boot`). Nothing here decides what a status is; nothing here is kept when it stops.
 //!
@@ -21,6 +21,7 @@ mod hub;
 mod interest;
 mod link;
 mod metrics;
+mod page;
 mod process;
 mod reports;
 mod resync;
@@ -37,7 +38,7 @@ use self::{
     backend::Backend, boot::Registration, friends::FriendLoads, hub::Hub, metrics::Metrics, resync::Resync,
     store_clock::StoreClock,
 };
-pub use self::{config::Config, error::Error, service::Service};
+pub use self::{config::Config, error::Error, page::Page, service::Service};
 
 /// What the parts of a gateway share.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use tonic::service::Routes;
 use tracing::{info, warn};
 
 use crate::{
-    Config, Error, Gateway, backend::Backend, edge, friends, link, metrics::Metrics, reports, resync,
+    Config, Error, Gateway, Page, backend::Backend, edge, friends, link, metrics::Metrics, reports, resync,
 };
 
 /// How often silent clients, and tokens that have run out, are looked for.
@@ -34,6 +34,7 @@ pub struct Service {
     address: SocketAddr,
     health: Listener,
     notifiers: Endpoints,
+    page: Option<Page>,
     ready: ops::Part,
 }
 
@@ -61,7 +62,14 @@ impl Service {
         let ready = ops.readiness.part("gateway");
         let gateway = Gateway::new(config, clock, backend, Metrics::new(&ops.metrics));
         Metrics::show(&ops.metrics, &gateway);
-        Ok(Self { gateway, bus, listener, address, health, notifiers, ready })
+        Ok(Self { gateway, bus, listener, address, health, notifiers, page: None, ready })
+    }
+
+    /// Shows browsers a page at `/`, where without one nothing is.
+    #[must_use]
+    pub fn with_page(mut self, page: Page) -> Self {
+        self.page = Some(page);
+        self
     }
 
     /// Returns the address that clients connect to.
@@ -76,7 +84,7 @@ impl Service {
 
     /// Serves until `shutdown`; then clients are told to reconnect elsewhere, and presence that they left.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { gateway, bus, listener, health, notifiers, address, ready } = self;
+        let Self { gateway, bus, listener, health, notifiers, page, address, ready } = self;
         ready.not_ready("not registered with presence");
         if !gateway.register(&shutdown).await {
             return Ok(());
@@ -92,7 +100,7 @@ impl Service {
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_due(Arc::clone(&gateway), rest.clone()));
         let served = tokio::select! {
-            () = edge::run(Arc::clone(&gateway), listener, shutdown.clone()) => Ok(()),
+            () = edge::run(Arc::clone(&gateway), listener, page, shutdown.clone()) => Ok(()),
             result = grpc::serve(health, Routes::default(), &["rollcall.gateway"], shutdown.clone()) => result,
         };
         leave(&gateway).await;

@@ -22,13 +22,14 @@ const TOKEN_SECONDS: u64 = 24 * 60 * 60;
 /// An app, PREMIUM with *status* on, and two of its users.
 #[derive(Debug, Serialize)]
 pub(crate) struct Demo {
-    app_id: u32,
+    pub(crate) app_id: u32,
     token_key: String,
-    tokens: Tokens,
+    pub(crate) tokens: Tokens,
 }
 
+/// A token for each of them.
 #[derive(Debug, Serialize)]
-struct Tokens {
+pub(crate) struct Tokens {
     alice: String,
     bob: String,
 }
@@ -84,6 +85,7 @@ pub(crate) fn banner(addresses: &Addresses, demo: &Demo, control: &str) -> Strin
         "
 Rollcall is running. Ctrl-C stops it.
 
+  playground              http://{client}/
   clients                 ws://{client}/v1/connect
   presence and admin      {admin} (gRPC)
   subscription, friends   {subscription} (gRPC)
@@ -91,7 +93,9 @@ Rollcall is running. Ctrl-C stops it.
   health and metrics      http://{ops}/readyz, /livez, /metrics
   app                     {} (PREMIUM, status on), token key {}
 
-To see a change arrive, open two more terminals in this folder.
+Open the playground in a browser, and play two users side by side.
+
+Or, to see a change arrive in terminals, open two more in this folder.
 The first watches alice, as bob:
 
 {watch}

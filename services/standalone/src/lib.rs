@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod error;
 mod node;
+mod playground;
 mod run;
 
 pub use args::Args;

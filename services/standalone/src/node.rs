@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use rollcall_gateway::Page;
 use rollcall_process::{addresses::reachable, engines::Role};
 use rollcall_runtime::{Clock, grpc, ops::Ops, shutdown::CancellationToken, supervise::Supervisor, tls::Tls};
 use serde::Serialize;
@@ -39,8 +40,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Opens the engines, and listens everywhere.
-    pub(crate) async fn bind(mut config: Config, ops: &Ops) -> Result<Self, Error> {
+    /// Opens the engines, and listens everywhere. The gateway shows browsers a page, if there is one.
+    pub(crate) async fn bind(mut config: Config, page: Option<Page>, ops: &Ops) -> Result<Self, Error> {
         let clock = Clock::new();
         let store = config.store.open(&ops.metrics).await?;
         let bus = config.bus.open(ROLE, &ops.metrics).await?;
@@ -72,8 +73,11 @@ impl Node {
             url(subscription.local_addr()),
             url(notifier.local_addr()),
         );
-        let gateway = rollcall_gateway::Service::bind(config.gateway, &Tls::off(), bus, clock, ops)
+        let mut gateway = rollcall_gateway::Service::bind(config.gateway, &Tls::off(), bus, clock, ops)
             .map_err(refused("the gateway", "--listen"))?;
+        if let Some(page) = page {
+            gateway = gateway.with_page(page);
+        }
         Ok(Self { presence, subscription, notifier, gateway })
     }
 

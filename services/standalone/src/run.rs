@@ -1,7 +1,8 @@
 //! From the command line to the end of the process.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use rollcall_gateway::Page;
 use rollcall_process::{addresses, print};
 use rollcall_runtime::{
     Clock, config,
@@ -17,6 +18,7 @@ use crate::{
     demo::{self, Demo},
     error::Error,
     node::{self, Addresses, Node},
+    playground,
 };
 
 /// What the file of addresses says.
@@ -51,18 +53,32 @@ async fn serve(args: Args, config: Config, ops: Ops) -> Result<(), Error> {
     let server = ops::Server::start(&config.ops, ops.clone(), shutdown.clone())
         .map_err(node::refused("the operator's endpoint", "ops.listen"))?;
     config.warn_of_clear_text();
+    let page = args.demo.then(Page::default);
+    let expiry = config.gateway.expiry;
     // Boxed: it connects to servers, once.
-    let binding = Box::pin(Node::bind(config, &ops));
+    let binding = Box::pin(Node::bind(config, page.clone(), &ops));
     let Some(bound) = shutdown.run_until_cancelled(binding).await else { return Ok(()) };
     let node = bound?;
     let addresses = node.addresses(server.local_addr());
     // Boxed: it holds all services, once.
-    Box::pin(node.run(shutdown, started(addresses, args.demo, file))).await
+    Box::pin(node.run(shutdown, started(addresses, page.map(|page| (page, expiry)), file))).await
 }
 
-/// Tells that all services serve, and where.
-async fn started(addresses: Addresses, is_demo: bool, file: Option<PathBuf>) -> Result<(), Error> {
-    let demo = if is_demo { Some(Demo::create(&addresses, &Clock::new()).await?) } else { None };
+/// Tells that all services serve, and where. With a page it is a demo: the page is the playground, which is told the
+/// expiry of sessions.
+async fn started(
+    addresses: Addresses,
+    page: Option<(Page, Duration)>,
+    file: Option<PathBuf>,
+) -> Result<(), Error> {
+    let demo = match page {
+        Some((page, expiry)) => {
+            let demo = Demo::create(&addresses, &Clock::new()).await?;
+            playground::show(&page, &demo, expiry);
+            Some(demo)
+        }
+        None => None,
+    };
     if let Some(path) = &file {
         addresses::write(path, &Content { addresses: &addresses, demo: demo.as_ref() })?;
     }

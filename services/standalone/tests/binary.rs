@@ -98,6 +98,15 @@ fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
     panic!("the condition did not come true")
 }
 
+/// Asks for a path by HTTP, under the name of a host, and returns the whole reply.
+fn ask(address: &Value, path: &str, host: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address.as_str().unwrap()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -197,13 +206,7 @@ fn an_operators_tools_find_the_process_ready_once_it_serves() {
     let folder = Folder::new("ready");
     let _running = folder.start(&["--profile", "fast"]);
     let addresses = eventually(|| folder.addresses().filter(Value::is_object));
-    let ask = |path: &str| {
-        let mut stream = std::net::TcpStream::connect(addresses["ops"].as_str().unwrap()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\n\r\n").unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        reply
-    };
+    let ask = |path: &str| ask(&addresses["ops"], path, "ops");
     eventually(|| ask("/readyz").starts_with("HTTP/1.1 200").then_some(()));
     assert!(ask("/livez").starts_with("HTTP/1.1 200"));
     assert!(ask("/metrics").ends_with("# EOF\n"));
@@ -213,7 +216,8 @@ fn an_operators_tools_find_the_process_ready_once_it_serves() {
 fn the_demo_makes_an_app_and_tokens_and_prints_what_to_paste() {
     let folder = Folder::new("demo");
     let mut running = folder.start(&["--demo"]);
-    let demo = eventually(|| folder.addresses())["demo"].clone();
+    let addresses = eventually(|| folder.addresses());
+    let demo = &addresses["demo"];
     assert_eq!(demo["app_id"], 1_400_000_001);
     assert_eq!(demo["token_key"].as_str().unwrap().len(), 64);
     let banner = eventually(|| {
@@ -225,6 +229,38 @@ fn the_demo_makes_an_app_and_tokens_and_prints_what_to_paste() {
         assert_eq!(token.split('.').count(), 3);
         assert!(banner.contains(&format!("--user-id {user} --token {token}\n")), "{banner}");
     }
+    let playground = format!("  playground              http://{}/\n", addresses["client"].as_str().unwrap());
+    assert!(banner.contains(&playground), "{banner}");
     running.signal("-INT");
     assert!(running.ended().success());
+}
+
+#[test]
+fn the_demo_shows_a_page_that_may_load_nothing_from_elsewhere_and_that_no_cache_keeps() {
+    let folder = Folder::new("page");
+    let _running = folder.start(&["--demo"]);
+    let addresses = eventually(|| folder.addresses());
+    let page = ask(&addresses["client"], "/", "127.0.0.1");
+    for part in [
+        "HTTP/1.1 200",
+        "content-type: text/html; charset=utf-8",
+        "content-security-policy: default-src 'none'; style-src 'sha256-",
+        "frame-ancestors 'none'",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        addresses["demo"]["tokens"]["alice"].as_str().unwrap(),
+        "\"expiryMs\":400000",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    // ATTACK X5
+    assert!(ask(&addresses["client"], "/", "evil.example").starts_with("HTTP/1.1 421"));
+}
+
+#[test]
+fn without_the_demo_there_is_no_page() {
+    let folder = Folder::new("no-page");
+    let _running = folder.start(&[]);
+    let addresses = eventually(|| folder.addresses());
+    assert!(ask(&addresses["client"], "/", "127.0.0.1").starts_with("HTTP/1.1 404"));
 }

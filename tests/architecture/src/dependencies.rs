@@ -75,6 +75,7 @@ pub const LAYERS: &[Layer] = &[
     layer("rollcall-bench", OUTSIDE_TEST),
     layer("rollcall-conformance", OUTSIDE_TEST),
     layer("rollcall-faults", OUTSIDE_TEST),
+    layer("rollcall-playground", OUTSIDE_TEST),
     layer("rollcall-harness", &["rollcall-client", "rollcall-domain", "rollcall-proto", TESTKIT]),
 ];
 

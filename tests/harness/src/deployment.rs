@@ -8,6 +8,7 @@ use std::{
 };
 
 use rollcall_testkit::{NatsServer, RedisServer};
+use serde_json::Value;
 
 use crate::{
     certs::Certs,
@@ -120,8 +121,8 @@ struct Started {
 }
 
 impl Starter<'_> {
-    /// Starts all in one process.
-    pub(crate) async fn node(&self, config: &str) -> (Vec<Part>, Addresses) {
+    /// Starts all in one process, with a demo if told so.
+    pub(crate) async fn node(&self, config: &str, is_demo: bool) -> (Vec<Part>, Addresses) {
         let mut arguments: Vec<&str> = ["--listen", "--admin-listen", "--subscription-listen"]
             .into_iter()
             .flat_map(|flag| [flag, "127.0.0.1:0"])
@@ -129,6 +130,9 @@ impl Starter<'_> {
         let urls = self.engines.map(|engines| (engines.redis.url(), engines.nats.url("node")));
         if let Some((store, bus)) = &urls {
             arguments.extend(["--store", store, "--bus", bus]);
+        }
+        if is_demo {
+            arguments.push("--demo");
         }
         let services: BTreeSet<&str> = self.settings.iter().map(|(service, _)| *service).collect();
         let config = services.into_iter().fold(config.to_owned(), |config, service| {
@@ -263,11 +267,16 @@ impl Started {
             }
             // While the file is being written it is not whole.
             let text = fs::read_to_string(&self.file).unwrap_or_default();
-            addresses = serde_json::from_str(&text).ok();
+            addresses = serde_json::from_str(&text).ok().map(listed);
             addresses.is_some()
         })
         .await;
         self.part.listens = addresses.expect("just read");
         self.part
     }
+}
+
+/// Takes the addresses of what the file says; a demo's tokens stand beside them.
+fn listed(told: BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    told.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
 }

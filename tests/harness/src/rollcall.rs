@@ -63,6 +63,7 @@ pub struct Rollcall {
 #[derive(Debug, Clone)]
 pub struct Builder {
     profile: &'static str,
+    is_demo: bool,
     config: String,
     deployment: Deployment,
     variables: Vec<(&'static str, String)>,
@@ -77,6 +78,14 @@ impl Builder {
     #[must_use]
     pub fn profile(mut self, profile: &'static str) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// Has one process make the app of its demo, and show its playground.
+    #[must_use]
+    pub fn demo(mut self) -> Self {
+        self.is_demo = true;
+        self.deployment = Deployment::Embedded;
         self
     }
 
@@ -152,7 +161,7 @@ impl Builder {
             partitions: self.partitions,
         };
         let (parts, addresses) = match self.deployment {
-            Deployment::Embedded | Deployment::Node => starter.node(&self.config).await,
+            Deployment::Embedded | Deployment::Node => starter.node(&self.config, self.is_demo).await,
             Deployment::Cluster => starter.cluster(&self.config).await,
         };
         Rollcall { parts, folder, engines, links: links.into_proxies(), addresses: Arc::new(addresses) }
@@ -169,6 +178,7 @@ impl Rollcall {
     pub fn builder() -> Builder {
         Builder {
             profile: "fast",
+            is_demo: false,
             config: String::new(),
             deployment: Deployment::from_environment(),
             variables: Vec::new(),

@@ -155,7 +155,9 @@ impl PresenceService for Services {
             ..UserStatus::default()
         };
         let statuses = ids.into_iter().map(online).collect();
-        Ok(Response::new(self.counted(GetUserStatusResponse { statuses, failures: Vec::new() }).await))
+        Ok(Response::new(
+            self.counted(GetUserStatusResponse { statuses, ..GetUserStatusResponse::default() }).await,
+        ))
     }
 
     async fn login(&self, _: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
