@@ -42,7 +42,8 @@ lines are skipped, and nothing else is: there is no header, and no comment.
   comma  user_id,friend_id. For ids without commas, and without blanks at the ends; there are no quotes
   json   {\"user_id\":\"alice\",\"friend_id\":\"bob\"}
 
-Edges go to the server 1000 at a time. Those that are refused are told by line, hinder no others, and make the exit code \
+Edges go to the server 1000 at a time, and those of one user among them are stored at once: an import is faster if the \
+lines of a user stand together. Edges that are refused are told by line, hinder no others, and make the exit code \
 1; with `--output json` each is an object with `line`, `code` and `description`. Edges that are there already are no \
 error: an import that was interrupted can be run again.";
 
