@@ -172,7 +172,7 @@ async fn a_trace_that_is_not_sampled_and_a_heartbeat_make_no_spans() {
     bob.call(json!({"setSelfStatus": {"custom": "seen"}, "traceparent": traceparent("01")})).await.ok();
     alice.expect("bob", says("seen")).await;
 
-    let trace = collector.trace(&["gateway.push", "notifier.route"]).await;
+    let trace = collector.trace(&["set_self_status", "gateway.push", "notifier.route"]).await;
 
     assert_eq!(trace.0.iter().filter(|span| span.name == "set_self_status").count(), 1);
     let foreign = collector.0.lock().iter().filter(|(_, span)| hex(&span.trace_id) != TRACE).count();
