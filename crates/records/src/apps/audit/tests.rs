@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use rollcall_domain::{app::Limits, code::Code};
 use rollcall_store::{Commit, MemoryStore, Partitions, Store as _, port::Write};
 
@@ -164,6 +165,42 @@ async fn of_changes_at_once_each_has_its_entry_and_none_is_lost() {
     let mut expected: Vec<&str> = names.iter().map(String::as_str).collect();
     expected.sort_unstable();
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_change_that_another_one_overtakes_loses_the_entry_of_neither() {
+    let logged = Logged::new().await;
+    let mut overtaken = 0;
+    let slow = |before: &Settings| {
+        if overtaken < 3 {
+            overtaken += 1;
+            // The store in memory answers at once.
+            let other = logged.set("quick", overtaken).now_or_never();
+            other.expect("nothing is waited for");
+        }
+        Ok(limited(*before, 9))
+    };
+    logged.apps.update(app(), &Intent::of("slow"), slow).await.unwrap();
+
+    let log = logged.read(None, 10).await.entries;
+    let who: Vec<(u64, &str)> = log.iter().map(|entry| (entry.sequence, entry.who.as_str())).collect();
+    assert_eq!(who, [(5, "slow"), (4, "quick"), (3, "quick"), (2, "quick"), (1, "anna")]);
+    assert_eq!(log[0].deed, Deed::Changed(limited(Settings::default(), 3), limited(Settings::default(), 9)));
+}
+
+#[tokio::test]
+async fn an_entry_that_comes_late_to_its_place_leaves_the_newer_one_there() {
+    let logged = Logged::new().await;
+    let first = logged.read(None, 1).await.entries.remove(0);
+    for change in 0..=u32::from(AUDIT_MAX) {
+        logged.set("ben", 1 + change % 2).await;
+    }
+    let newer = logged.read(Some(u64::from(AUDIT_MAX) + 2), 1).await;
+    assert_eq!(place(app(), newer.entries[0].sequence), place(app(), first.sequence));
+
+    logged.apps.keep(app(), &first).await.unwrap();
+
+    assert_eq!(logged.read(Some(u64::from(AUDIT_MAX) + 2), 1).await, newer);
 }
 
 #[tokio::test]
