@@ -53,7 +53,7 @@ pub struct Config {
     pub drain: Duration,
     /// Origins of browser pages that may connect, besides the gateway's own host. Default none.
     pub allowed_origins: Vec<String>,
-    /// Connections open at once, WebSockets and gRPC streams; further ones are refused, with HTTP 503 or UNAVAILABLE.
+    /// Connections open at once, a gRPC stream being one; further ones are refused, with HTTP 503 or UNAVAILABLE.
     /// Default 100000.
     pub connections: usize,
     /// Connections admitted in one second, after a first burst of twice as many. Default 5000.

@@ -116,6 +116,30 @@ async fn an_sdk_over_a_stream_leaves_a_gateway_that_stops_and_nobody_notices() {
     }
 }
 
+// SPEC F5
+#[tokio::test]
+async fn a_client_process_that_stood_still_reads_on_over_its_stream() {
+    // With an expiry of 400 s the client is slow, and not silent.
+    let rollcall = Rollcall::builder().profile("default").start().await;
+    let app = rollcall.app().await;
+    let (app_id, token, url) = (app.id.to_string(), app.token("alice"), rollcall.stream_url());
+    let who = ["--url", &url, "--app-id", &app_id, "--user-id", "alice", "--token", &token];
+    let watch = rollcall.ctl("watch", &[&["watch", "bob", "--output", "json"], &who[..]].concat());
+    let mut bob = app.session("bob", "d").await;
+    eventually("bob to be shown", async || watch.output().contains("ONLINE")).await;
+
+    watch.stop();
+    // More than a window holds, each in a small frame of its own.
+    for number in 0..2000 {
+        bob.set(&number.to_string()).await.ok();
+    }
+    bob.set("the last").await.ok();
+    watch.resume();
+
+    eventually("the last to be shown", async || watch.output().contains("the last")).await;
+    assert_eq!(watch.errors(), "", "its connection was not lost");
+}
+
 #[tokio::test]
 async fn an_address_that_can_never_work_is_refused_at_once() {
     let rollcall = Rollcall::start().await;

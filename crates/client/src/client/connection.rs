@@ -188,8 +188,8 @@ impl Connection {
     async fn progress(&mut self) -> Result<Progress, Closed> {
         loop {
             match poll_fn(|cx| self.poll_transport(cx)).await? {
-                None => return Ok(Progress::Written),
-                Some(frame) => {
+                Step::Written => return Ok(Progress::Written),
+                Step::Heard(frame) => {
                     self.last_heard = clock::now();
                     if let Some(event) = read(frame)? {
                         return Ok(Progress::Received(event));
@@ -199,20 +199,27 @@ impl Connection {
         }
     }
 
-    /// Writes and reads; none says that all is written.
-    fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Option<Bytes>>, Closed>> {
+    fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Closed>> {
         if self.unwritten.is_some() && !self.is_broken {
             match self.transport.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
                     self.unwritten = None;
-                    return Poll::Ready(Ok(None));
+                    return Poll::Ready(Ok(Step::Written));
                 }
                 Poll::Ready(Err(_)) => self.is_broken = true,
                 Poll::Pending => {}
             }
         }
-        self.transport.poll_receive(cx).map_ok(Some)
+        self.transport.poll_receive(cx).map_ok(Step::Heard)
     }
+}
+
+/// What the transport did.
+enum Step {
+    /// It wrote all that there was.
+    Written,
+    /// It received a frame, or what only says that the server is there.
+    Heard(Option<Bytes>),
 }
 
 /// Reads a frame; none if it says nothing to this version.

@@ -40,7 +40,10 @@ impl Transport {
     pub(super) fn start_send(&mut self, frame: Vec<u8>) -> Result<(), Broken> {
         match self {
             Self::WebSocket(socket) => socket.start_send(frame),
-            Self::Stream(stream) => stream.start_send(&frame),
+            Self::Stream(stream) => {
+                stream.start_send(&frame);
+                Ok(())
+            }
         }
     }
 

@@ -37,7 +37,8 @@ const STREAMS: u32 = 128;
 /// Bytes a client may send on one stream before the session has read them: the session reads on until 64 of its calls
 /// wait.
 const STREAM_WINDOW: u32 = 16 * 1024;
-/// The same of one connection: all streams, so that sessions that are not read never hold up the others.
+/// The same of one connection: all streams, so that sessions that are not read never hold up the others. (What is unread
+/// in small DATA frames is bounded besides: h2 counts 256 bytes for each, and closes a connection beyond half of this.)
 const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// Bytes written on one stream that the socket has not taken; no more are taken from a session.
 const SEND_BUFFER: usize = 16 * 1024;

@@ -116,7 +116,7 @@ impl Dial {
 
     /// Opens a gRPC stream, and checks that it is refused with an HTTP status, and with a gRPC status if that is 200.
     pub async fn stream_refused(self, http: u16, grpc: Option<i32>) {
-        let refusal = self.stream().await.err().expect("the stream is refused");
+        let refusal = self.stream().await.expect_err("the stream is refused");
         assert_eq!(refusal, (http, grpc));
     }
 
@@ -153,6 +153,8 @@ impl Dial {
     async fn stream(self) -> Result<Raw, (u16, Option<i32>)> {
         let stream = self.connect().await.expect("a TCP connection");
         let mut builder = h2::client::Builder::new();
+        // However many small frames a test leaves unread, the window is the limit.
+        builder.data_frame_budget(usize::MAX);
         if let Some(bytes) = self.receive_buffer {
             builder.initial_window_size(bytes);
         }

@@ -33,6 +33,10 @@ const PORT: u16 = 80;
 /// 1 KiB, and a long answer comes in parts.
 const WINDOW_BYTES: u32 = 64 * 1024 - 1;
 
+/// What h2 may spend on small frames that are not read, 256 bytes each, before it closes the connection: a window full of
+/// them. A client that stood still finds that many at once, and is to go on where it was.
+const SMALL_FRAMES_BYTES: usize = WINDOW_BYTES as usize * 256;
+
 /// Bytes that wait for the socket; more wait here, up to the longest frame.
 const MAX_UNWRITTEN_BYTES: usize = 64 * 1024;
 
@@ -80,9 +84,8 @@ impl Stream {
         Ok(Self { connection, messages: Messages::new(send, receive, MAX_SERVER_FRAME_BYTES) })
     }
 
-    pub(super) fn start_send(&mut self, frame: &[u8]) -> Result<(), Broken> {
+    pub(super) fn start_send(&mut self, frame: &[u8]) {
         self.messages.start_send(frame);
-        Ok(())
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -128,6 +131,7 @@ fn builder() -> Builder {
         .enable_push(false)
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
+        .data_frame_budget(SMALL_FRAMES_BYTES)
         .max_send_buffer_size(MAX_UNWRITTEN_BYTES)
         .max_header_list_size(MAX_HEADERS_BYTES);
     builder
