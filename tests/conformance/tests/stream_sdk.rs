@@ -137,7 +137,7 @@ async fn a_client_process_that_stood_still_reads_on_over_its_stream() {
     watch.resume();
 
     eventually("the last to be shown", async || watch.output().contains("the last")).await;
-    assert_eq!(watch.errors(), "", "its connection was not lost");
+    assert!(!watch.errors().contains("connection lost"), "{}", watch.errors());
 }
 
 #[tokio::test]
