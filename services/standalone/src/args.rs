@@ -34,7 +34,8 @@ pub struct Args {
     /// Where the notifier is reached [default: 127.0.0.1:0]
     #[arg(long, value_name = "ADDRESS")]
     pub notifier_listen: Option<SocketAddr>,
-    /// Create an app with two users, and print what to paste into other terminals to see them
+    /// Create an app with two users, show a page to play them in, and print what to paste into other terminals to see
+    /// them
     #[arg(long)]
     pub demo: bool,
 }
