@@ -117,8 +117,8 @@ impl Clears {
             }
             Err(error) => Cleared::failure(error.into()),
         };
-        self.metrics.cleared.inc_by(pass.cleared as u64);
-        self.metrics.clear_failures.inc_by(pass.failed.as_ref().map_or(0, |(_, count)| *count as u64));
+        self.metrics.clears.done.inc_by(pass.cleared as u64);
+        self.metrics.clears.failures.inc_by(pass.failed.as_ref().map_or(0, |(_, count)| *count as u64));
         pass
     }
 
@@ -174,7 +174,7 @@ impl Clears {
         match self.users.apply(app, &user, &trace, decide).await {
             Ok(applied) if applied.changed == Some(Change::Status) => {
                 let lag = cleared_at.0.saturating_sub(timer.deadline.0);
-                self.metrics.clear_lag.observe_duration(Duration::from_micros(lag));
+                self.metrics.clears.lag.observe_duration(Duration::from_micros(lag));
                 Cleared { cleared: 1, failed: None }
             }
             Ok(applied) if applied.state.clear_at.is_some() => Cleared::default(),

@@ -38,14 +38,21 @@ pub(crate) struct Metrics {
     pub(crate) sweep_failures: Counter,
     /// How long after their deadline sessions ended.
     pub(crate) lag: Histogram,
-    /// Custom statuses that cleared by themselves.
-    pub(crate) cleared: Counter,
-    /// Failures to clear custom statuses whose time has come.
-    pub(crate) clear_failures: Counter,
-    /// How long after their time custom statuses cleared.
-    pub(crate) clear_lag: Histogram,
+    /// Custom statuses that clear by themselves.
+    pub(crate) clears: Clears,
     /// Calls of the admin service refused for their credential: unknown, and with too little access.
     pub(crate) shut_out: [Counter; 2],
+}
+
+/// The instruments of custom statuses that clear by themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct Clears {
+    /// Those that did.
+    pub(crate) done: Counter,
+    /// Failures to clear one whose time has come.
+    pub(crate) failures: Counter,
+    /// How long after their time they did.
+    pub(crate) lag: Histogram,
 }
 
 /// The place of sessions whose gateway is dead, behind the reasons.
@@ -107,19 +114,7 @@ impl Metrics {
                 "Time from a session's deadline to its end by a sweep.",
                 LONG,
             ),
-            cleared: registry.counter(
-                "rollcall_presence_custom_statuses_cleared",
-                "Custom statuses that cleared by themselves.",
-            ),
-            clear_failures: registry.counter(
-                "rollcall_presence_clear_failures",
-                "Failures to clear custom statuses whose time has come.",
-            ),
-            clear_lag: registry.histogram(
-                "rollcall_presence_clear_lag_seconds",
-                "Time from when a custom status was to clear to when it did.",
-                LONG,
-            ),
+            clears: Clears::new(registry),
             shut_out: registry.counters(
                 "rollcall_presence_admin_calls_refused",
                 "Calls of the admin service refused for their credential: none or one that is not known, or one \
@@ -190,5 +185,25 @@ impl Metrics {
     /// Counts sessions that ended because their gateway is dead.
     pub(crate) fn orphaned(&self, sessions: usize) {
         self.ended[ORPHANED].inc_by(sessions as u64);
+    }
+}
+
+impl Clears {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            done: registry.counter(
+                "rollcall_presence_custom_statuses_cleared",
+                "Custom statuses that cleared by themselves.",
+            ),
+            failures: registry.counter(
+                "rollcall_presence_clear_failures",
+                "Failures to clear custom statuses whose time has come.",
+            ),
+            lag: registry.histogram(
+                "rollcall_presence_clear_lag_seconds",
+                "Time from when a custom status was to clear to when it did.",
+                LONG,
+            ),
+        }
     }
 }

@@ -74,7 +74,7 @@ impl Service {
             metrics: metrics.clone(),
         };
         let windows = Windows::new(store, config.window);
-        let subscriptions = Subscriptions { windows, lists, apps, metrics };
+        let subscriptions = Subscriptions { lists, apps, windows, metrics };
         Ok(Self { listener, calls: ListCalls { subscriptions, friends }, idle, publishing, ready })
     }
 
