@@ -47,14 +47,14 @@ build: ## Build the binaries
 	@$(STEP) "build: the binaries" cargo build --locked --workspace --bins
 
 # Binaries and tests are built at once: alone, the binaries would be built without the features that tests add
-# to shared dependencies, and then again with them.
+# to shared dependencies, and then again with them. Claims mostly wait, so four at once fit two cores.
 .PHONY: test
 test: setup ## Run all tests
 	@$(STEP) "browser: one to test the playground in" scripts/setup-chromium
 	@$(STEP) "build: the binaries and the tests" cargo build --locked --workspace --lib --bins --tests --examples
 	@$(STEP) "test: all packages" scripts/test --workspace
 	@for deployment in node cluster; do \
-	    ROLLCALL_TEST_DEPLOYMENT=$$deployment $(STEP) "test: the claims on another deployment: $$deployment" \
+	    RUST_TEST_THREADS=4 ROLLCALL_TEST_DEPLOYMENT=$$deployment $(STEP) "test: the claims on another deployment: $$deployment" \
 	        scripts/test --workspace --test conformance || exit; \
 	done
 	@$(STEP) "test: a cluster on this machine" python3 scripts/cluster.py selftest
