@@ -65,7 +65,12 @@ impl Server {
             None => Command::new(&binary),
         };
         command
-            .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--subscription-listen=127.0.0.1:0"])
+            .args([
+                "--listen=127.0.0.1:0",
+                "--admin-listen=127.0.0.1:0",
+                "--subscription-listen=127.0.0.1:0",
+                "--notifier-listen=127.0.0.1:0",
+            ])
             .arg("--addresses-file")
             .arg(&addresses)
             // The log alone: a file rollcall.toml of the caller's folder is not the server's.

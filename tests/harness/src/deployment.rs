@@ -123,10 +123,11 @@ struct Started {
 impl Starter<'_> {
     /// Starts all in one process, with a demo if told so.
     pub(crate) async fn node(&self, config: &str, is_demo: bool) -> (Vec<Part>, Addresses) {
-        let mut arguments: Vec<&str> = ["--listen", "--admin-listen", "--subscription-listen"]
-            .into_iter()
-            .flat_map(|flag| [flag, "127.0.0.1:0"])
-            .collect();
+        let mut arguments: Vec<&str> =
+            ["--listen", "--admin-listen", "--subscription-listen", "--notifier-listen"]
+                .into_iter()
+                .flat_map(|flag| [flag, "127.0.0.1:0"])
+                .collect();
         let urls = self.engines.map(|engines| (engines.redis.url(), engines.nats.url("node")));
         if let Some((store, bus)) = &urls {
             arguments.extend(["--store", store, "--bus", bus]);
