@@ -20,12 +20,13 @@ use crate::server::{self, ATTEMPTS, Folder, PATIENCE, Process};
 const PROGRAM_VARIABLE: &str = "ROLLCALL_NATS_SERVER";
 
 /// The passwords that the file of users takes from the environment; all are the same.
-const PASSWORDS: [&str; 5] = [
+const PASSWORDS: [&str; 6] = [
     "ROLLCALL_GATEWAY_PASSWORD",
     "ROLLCALL_PRESENCE_PASSWORD",
     "ROLLCALL_SUBSCRIPTION_PASSWORD",
     "ROLLCALL_NOTIFIER_PASSWORD",
     "ROLLCALL_NODE_PASSWORD",
+    "ROLLCALL_TAP_PASSWORD",
 ];
 
 /// Where the users begin in the file that is deployed, and the user who may do anything.

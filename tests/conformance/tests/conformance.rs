@@ -25,6 +25,7 @@ mod http2;
 mod i_friend_import;
 mod i_friends;
 mod isolation;
+mod j_events;
 mod k_codes;
 mod l_sdk;
 mod metrics;

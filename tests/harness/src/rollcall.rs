@@ -14,6 +14,7 @@ use std::{
 
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
+    event::v1::event_service_client::EventServiceClient,
     notifier::v1::notifier_service_client::NotifierServiceClient,
     presence::v1::presence_service_client::PresenceServiceClient,
     role::Role,
@@ -266,11 +267,20 @@ impl Rollcall {
 
     /// Starts a command of `rollcallctl` for operators, with what it needs to reach the admin service.
     pub fn operate(&self, name: &str, arguments: &[&str]) -> Process {
-        let Addresses { admin, certs, .. } = &*self.addresses;
+        self.ctl_at("--admin", &self.addresses.admin, name, arguments)
+    }
+
+    /// Starts `rollcallctl events`, with what it needs to reach a notifier.
+    pub fn follow_by_ctl(&self, name: &str, arguments: &[&str]) -> Process {
+        self.ctl_at("--notifier", &self.addresses.notifier, name, arguments)
+    }
+
+    fn ctl_at(&self, option: &str, address: &str, name: &str, arguments: &[&str]) -> Process {
+        let certs = self.addresses.certs.as_ref();
         let scheme = if certs.is_some() { "https" } else { "http" };
-        let options = certs.as_ref().map(Certs::options).unwrap_or_default();
-        let admin = format!("{scheme}://{admin}");
-        let whereto = ["--admin", &admin].into_iter().chain(options.iter().map(String::as_str));
+        let options = certs.map(Certs::options).unwrap_or_default();
+        let url = format!("{scheme}://{address}");
+        let whereto = [option, &url].into_iter().chain(options.iter().map(String::as_str));
         self.ctl(name, &arguments.iter().copied().chain(whereto).collect::<Vec<_>>())
     }
 
@@ -325,6 +335,11 @@ impl Rollcall {
     /// Makes a client of the notifier service, as a gateway.
     pub fn notifier(&self) -> NotifierServiceClient<Channel> {
         NotifierServiceClient::new(self.addresses.channel(Role::Notifier, Role::Gateway))
+    }
+
+    /// Makes a client of the event service, as the backend of an app.
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.addresses.channel(Role::Notifier, Role::Backend))
     }
 
     /// Lists the processes of a cluster by service, with where each serves gRPC.
