@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollcall_conformance::ids;
-use rollcall_harness::{App, Rollcall, eventually, within};
+use rollcall_harness::{App, Deployment, Process, Proxy, Rollcall, eventually, within};
 use rollcall_proto::{
     event::v1::{
         Change, ChangeKind, Event, FollowRequest, FollowResponse, Gap, GapReason, follow_request::Start,
@@ -16,6 +16,9 @@ use tonic::{Code, Status, Streaming};
 
 /// Greatest number of followers of one notifier.
 const FOLLOWERS_MAX: usize = 64;
+
+/// The example that reads changes with a plain client of the bus.
+const TAP: &str = "docs/examples/tap.py";
 
 /// One who follows changes.
 struct Follower {
@@ -316,4 +319,59 @@ async fn the_command_line_shows_changes_from_a_position_on() {
     let told: Vec<_> = lines.iter().map(|line| [&line["kind"], &line["user_id"], &line["custom"]]).collect();
     assert_eq!(told, [["STATUS", "bob", ""], ["STATUS", "bob", "lunch"]], "{}", ctl.errors());
     assert_eq!(lines[1]["previous_version"], lines[0]["version"]);
+}
+
+// SPEC J4
+#[tokio::test]
+async fn a_plain_client_of_the_bus_reads_changes_and_goes_on_where_it_stopped() {
+    let mut rollcall = Rollcall::builder().deployment(Deployment::Node).start().await;
+    let app = rollcall.app().await;
+    bob_says(&app, &["one"]).await;
+    let url = rollcall.engines().nats.url("tap");
+
+    let mut first = rollcall.script("first", TAP, &[&url, "--count", "2"]);
+    eventually("the first to end", async || first.ended().is_some()).await;
+    let read = |process: &Process| -> Vec<Value> {
+        process.output().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let texts: Vec<_> = read(&first).iter().map(|line| line["custom"].clone()).collect();
+    assert_eq!(texts, ["", "one"], "login and set: {}", first.errors());
+
+    bob_says(&app, &["two"]).await;
+    let second = rollcall.script("second", TAP, &[&url]);
+    eventually("the second to read on", async || {
+        read(&second).iter().any(|line| line["custom"] == "two" && line["kind"] == "CHANGE_KIND_STATUS")
+    })
+    .await;
+    let statuses = read(&second).into_iter().filter(|line| line["kind"] == "CHANGE_KIND_STATUS");
+    let texts: Vec<_> = statuses.map(|line| line["custom"].clone()).collect();
+    // He went, which cleared what he said, and came again.
+    assert_eq!(texts.iter().filter(|text| *text == "one").count(), 0, "{texts:?}");
+
+    let since = ["--name", "from-a-time", "--since", "2026-01-02T03:04:05Z", "--count", "1"];
+    let mut from_time = rollcall.script("time", TAP, &[&[url.as_str()], &since[..]].concat());
+    eventually("the third to end", async || from_time.ended().is_some()).await;
+    assert_eq!(read(&from_time)[0]["user_id"], "bob", "{}", from_time.errors());
+}
+
+// SPEC J4
+#[tokio::test]
+async fn the_example_in_rust_goes_on_where_it_stopped_when_the_notifier_was_lost() {
+    // It shows no certificate.
+    let rollcall = Rollcall::builder().deployment(Deployment::Embedded).start().await;
+    let app = rollcall.app().await;
+    let proxy = Proxy::start(&rollcall.addresses().notifier);
+    bob_says(&app, &["one"]).await;
+    let url = format!("http://{}", proxy.address());
+    let example = rollcall.example("follow_events", &[&url, &app.id.to_string(), "0"]);
+    eventually("the first change", async || example.output().contains("says \"one\"")).await;
+
+    proxy.down();
+    eventually("the loss", async || example.errors().contains("lost the notifier")).await;
+    bob_says(&app, &["two"]).await;
+    proxy.up();
+
+    eventually("the second change", async || example.output().contains("says \"two\"")).await;
+    let once = |text: &str| example.output().lines().filter(|line| line.contains(text)).count();
+    assert_eq!([once("\"one\""), once("\"two\"")], [1, 1], "{}", example.output());
 }

@@ -284,6 +284,21 @@ impl Rollcall {
         self.ctl(name, &arguments.iter().copied().chain(whereto).collect::<Vec<_>>())
     }
 
+    /// Starts an example of the workspace.
+    pub fn example(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = Command::new(binary(&format!("examples/{name}")));
+        command.args(arguments);
+        Process::spawn(name, command, &self.folder.0)
+    }
+
+    /// Starts a script of the tree in Python, with the packages that `make setup` installs.
+    pub fn script(&self, name: &str, path: &str, arguments: &[&str]) -> Process {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", root.join(".tools/current")).arg(root.join(path)).args(arguments);
+        Process::spawn(name, command, &self.folder.0)
+    }
+
     /// Returns the folder of the test, which is gone with it.
     pub fn folder(&self) -> &Path {
         &self.folder.0
