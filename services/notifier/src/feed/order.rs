@@ -13,8 +13,9 @@ use std::{
 use rollcall_domain::{partition::Partition, status::RecordVersion, time::Timestamp};
 use rollcall_runtime::clock::Monotonic;
 
-/// How long an entry is held for one that is to come before it: outboxes publish again what is older than 1 s.
-pub(super) const HOLD: Duration = Duration::from_secs(5);
+/// How long an entry is held for one that is to come before it. What its publisher left in the outbox is published again
+/// after some 6 s, and after 11 s where the bus was away; later ones are published at once.
+pub(super) const HOLD: Duration = Duration::from_secs(15);
 /// The greatest number of entries that are held, some MiB; beyond it all holes are given up.
 const HELD_MAX: usize = 16_384;
 /// How many entries of a partition are remembered, so that one that comes again is not brought again.
