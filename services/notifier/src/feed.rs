@@ -5,7 +5,7 @@
 
 mod order;
 
-use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use rollcall_bus::{Bus, Kept, Replay, Start, Subject};
@@ -71,16 +71,16 @@ impl EventService for Feed {
         let request = request.into_inner();
         let filter = Filter::of(&request).map_err(|refused| refusal::to_status(&refused))?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!(
-                "{FOLLOWERS_MAX} follow already, expected fewer: follow at another notifier"
-            ))
+            let message =
+                format!("{FOLLOWERS_MAX} follow already, expected fewer: follow at another notifier");
+            refusal::to_status(&Refusal::new(Code::RateLimit, message))
         })?;
         let start = match request.start {
             None => Start::Now,
             Some(follow_request::Start::Since(time)) => Start::Since(Timestamp(time)),
             Some(follow_request::Start::After(position)) => Start::After(position),
         };
-        let replay = self.bus.replay(start).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let replay = self.bus.replay(start).await.map_err(|error| unavailable(error.to_string()))?;
         info!(app = request.app_id, ?start, after = replay.after, "a follower of changes came");
         let (metrics, stop) = (Arc::clone(&self.metrics), self.stop.clone());
         let follower = Follower::new(replay, filter, place, self.clock.clone(), metrics, stop);
@@ -193,11 +193,11 @@ impl Follower {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    return Err(Status::unavailable("the notifier stops, follow at another one after the last position"));
+                    return Err(unavailable("the notifier stops, follow at another one after the last position"));
                 }
                 kept = self.replay.messages.recv() => match kept {
                     Some(kept) => self.take(kept),
-                    None => return Err(Status::unavailable("the bus brings no more, follow again after the last position")),
+                    None => return Err(unavailable("the bus brings no more, follow again after the last position")),
                 },
                 _ = self.look.tick() => self.look(),
             }
@@ -266,6 +266,10 @@ impl Drop for Follower {
     fn drop(&mut self) {
         self.metrics.followers.dec();
     }
+}
+
+fn unavailable(message: impl Into<Cow<'static, str>>) -> Status {
+    refusal::to_status(&Refusal::new(Code::ServerTimeout, message))
 }
 
 fn gap(reason: GapReason, partition: Partition, first: u64, last: u64) -> Told {
