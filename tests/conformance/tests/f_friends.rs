@@ -140,13 +140,14 @@ async fn friends_come_and_go_while_a_user_is_connected() {
     }
 }
 
-// SPEC G1
+// SPEC G1, F2
 #[tokio::test]
 async fn friends_of_connected_users_are_heard_of_once_friend_status_is_turned_on() {
     let rollcall = Rollcall::start().await;
     let off = Setup { friend_status: false, ..standard() };
     let app = rollcall.app_with(off).await;
-    let friends = ids("friend", 150);
+    // More than anybody may subscribe to.
+    let friends = ids("friend", 250);
     app.befriend("alice", &borrowed(&friends)).await;
     let mut linux = app.session("alice", "d").await;
     let mut mac = app.session_on("PLATFORM_MAC", "alice", "d").await;
