@@ -98,7 +98,8 @@ async fn while_the_store_does_not_answer_calls_end_with_70169_and_change_nothing
         rollcall.engines().redis.pause();
         bob.set("never").await.refused(70169);
         bob.subscribe(&["carol"]).await.refused(70169);
-        bob.query(&["bob"]).await.refused(6003);
+        // Of the one id, or of the app's settings where they are not at hand.
+        assert!([6003, 70169].contains(&bob.query(&["bob"]).await.code));
         rollcall.engines().redis.resume();
 
         eventually("the store to be back", async || bob.query(&["bob"]).await.code == 0).await;
