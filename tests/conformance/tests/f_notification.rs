@@ -130,6 +130,25 @@ async fn an_sdk_surfaces_strictly_increasing_versions_over_its_reconnects() {
     }
 }
 
+// SPEC F4
+#[tokio::test]
+async fn an_sdk_that_unsubscribes_and_subscribes_anew_is_shown_the_same_version_anew() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let _bob = app.session("bob", "d").await;
+    let (alice, recorder) = app.sdk("alice", "d").await;
+    for times in 1..=3 {
+        alice.subscribe_user_status(&["bob"]).await.unwrap();
+        recorder.wait_for("bob to be shown", |_| recorder.shown("bob").len() == times).await;
+        match times {
+            1 => alice.unsubscribe_user_status(&["bob"]).await.unwrap(),
+            _ => alice.unsubscribe_user_status::<&str>(&[]).await.unwrap(),
+        }
+    }
+    let shown = recorder.shown("bob");
+    assert!(online(&shown[0]) && shown.iter().all(|status| *status == shown[0]), "{shown:?}");
+}
+
 fn connections(heard: &[Heard]) -> usize {
     heard.iter().filter(|heard| **heard == Heard::Connected).count()
 }

@@ -123,6 +123,28 @@ async fn with_multi_and_premium_there_are_three_on_a_native_platform_and_ten_on_
     plays(setup(LoginPolicy::Multi, Edition::Premium), &logins).await;
 }
 
+// SPEC H4
+#[tokio::test]
+async fn of_50_logins_of_one_user_the_28_that_any_policy_allows_are_left() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app_with(setup(LoginPolicy::Multi, Edition::Premium)).await;
+    let native = ["ANDROID", "IPHONE", "IPAD", "WINDOWS", "MAC", "LINUX"].map(|platform| (platform, 6, 3));
+    let mut left = Vec::new();
+    for (platform, logins, most) in native.into_iter().chain([("WEB", 14, 10)]) {
+        let mut sessions = Vec::new();
+        for number in 0..logins {
+            let platform = format!("PLATFORM_{platform}");
+            sessions.push(app.session_on(&platform, "bob", &format!("device{number}")).await);
+        }
+        left.extend(sessions.split_off(logins - most));
+        for session in sessions {
+            is_kicked(session).await;
+        }
+    }
+    assert_eq!(left.len(), 28);
+    serve(&mut left).await;
+}
+
 // SPEC H4, G1
 #[tokio::test]
 async fn a_new_policy_kicks_nobody_until_the_user_logs_in_again() {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rollcall_harness::Rollcall;
+use rollcall_conformance::GRACE;
+use rollcall_harness::{Deployment, Rollcall};
 use rollcall_proto::{
     admin::v1::GetAppRequest,
     gateway::v1::{ReportRequest, gateway_service_client::GatewayServiceClient},
@@ -17,7 +18,7 @@ use rollcall_proto::{
         friend_service_client::FriendServiceClient,
     },
 };
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -177,21 +178,40 @@ async fn a_refusal_for_the_rate_says_when_to_try_again_as_retry_info_of_google_r
     }
 }
 
-// SPEC J1
+// SPEC J1, K
 #[tokio::test]
-async fn a_call_that_a_service_cannot_serve_by_its_deadline_ends_by_it() {
-    let rollcall = Rollcall::start().await;
+async fn a_call_of_a_service_that_stands_still_ends_by_its_deadline_and_takes_no_effect_later() {
+    // One process stands still as a whole.
+    let mut builder = Rollcall::builder().deployment(Deployment::Cluster);
+    for service in ["gateway", "presence"] {
+        // By default nobody expires in the time of a call.
+        builder = builder.setting(service, "expiry = \"30s\"");
+    }
+    let mut rollcall = builder.start().await;
     let app = rollcall.app().await;
-    // A nanosecond: nothing that asks the store has an answer by then.
-    let late = |request: GetUserStatusRequest| {
-        let mut request = Request::new(request);
-        request.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
-        request
+    let mut bob = app.session("bob", "d").await;
+    let before = bob.set("before").await.ok().status();
+    bob.subscribe(&["alice"]).await.ok();
+
+    let both = |rollcall: &mut Rollcall, service: &str, stops: bool| {
+        for number in 0..2 {
+            let process = rollcall.process(service, number);
+            if stops { process.stop() } else { process.resume() }
+        }
     };
-    let user_ids: Vec<String> = (0..500).map(|number| format!("user{number}")).collect();
-    let request = GetUserStatusRequest { app_id: app.id, user_ids, ..Default::default() };
+    both(&mut rollcall, "subscription", true);
+    let subscribe = bob.subscribe(&["carol"]).await;
+    both(&mut rollcall, "subscription", false);
+    both(&mut rollcall, "presence", true);
+    let set = bob.set("never").await;
+    both(&mut rollcall, "presence", false);
 
-    let ended = rollcall.presence().get_user_status(late(request)).await.unwrap_err();
-
-    assert!(matches!(ended.code(), Code::DeadlineExceeded | Code::Cancelled), "{ended:?}");
+    for reply in [subscribe, set] {
+        assert!([6012, 70169].contains(&reply.code), "{reply:?}");
+        let code = reply.code;
+        reply.refused(code);
+    }
+    tokio::time::sleep(GRACE).await;
+    assert_eq!(bob.subscriptions().await, ["alice"]);
+    assert_eq!(bob.status_of("bob").await, before);
 }

@@ -89,7 +89,12 @@ async fn a_status_that_cannot_be_read_fails_by_itself_and_a_call_that_meets_it_a
 #[tokio::test]
 async fn while_the_store_does_not_answer_calls_end_with_70169_and_change_nothing() {
     for deployment in ON_SERVERS {
-        let mut rollcall = Rollcall::builder().deployment(deployment).start().await;
+        let mut builder = Rollcall::builder().deployment(deployment);
+        for service in ["gateway", "presence"] {
+            // By default nobody expires in the time of a few calls.
+            builder = builder.setting(service, "expiry = \"30s\"");
+        }
+        let mut rollcall = builder.start().await;
         let app = rollcall.app().await;
         let mut bob = app.session("bob", "d").await;
         let before = bob.set("before").await.ok().status();
