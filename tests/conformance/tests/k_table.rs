@@ -75,7 +75,7 @@ async fn a_status_that_cannot_be_read_fails_by_itself_and_a_call_that_meets_it_a
         app.session("spoilt", "d").await.logout().await.ok();
         spoil(&mut rollcall, &app, "spoilt");
 
-        let reply = alice.query(&["spoilt", "alice", "bob"]).await.ok();
+        let reply = alice.query(&["alice", "spoilt", "bob"]).await.ok();
         assert_eq!(reply.failures(), [("spoilt".to_owned(), 70500)]);
         assert_eq!(reply.statuses().len(), 2);
         alice.query(&["spoilt"]).await.refused(6003);
