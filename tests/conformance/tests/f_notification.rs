@@ -105,11 +105,14 @@ async fn an_sdk_surfaces_strictly_increasing_versions_over_its_reconnects() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
     let mut bob = app.session("bob", "d").await;
+    // Who does not change is told by the server anew at each connection.
+    let _carol = app.session("carol", "d").await;
     // From one gateway to the other, where there are two.
     let proxy = Proxy::over(&rollcall.addresses().clients);
     for url in [url_of(proxy.address()), stream_url_of(proxy.address())] {
         let (alice, recorder) = app.sdk_at(&url, "alice", "d").await;
-        alice.subscribe_user_status(&["bob"]).await.unwrap();
+        alice.subscribe_user_status(&["bob", "carol"]).await.unwrap();
+        recorder.wait_status("carol", online).await;
         for cut in 1..=5 {
             for number in 0..20 {
                 bob.set(&format!("{cut}.{number}")).await.ok();
@@ -124,8 +127,9 @@ async fn an_sdk_surfaces_strictly_increasing_versions_over_its_reconnects() {
 
         assert_eq!(recorder.wait_status("bob", says(&last.custom)).await, last);
         tokio::time::sleep(GRACE).await;
-        assert_increasing(&recorder.shown("bob"));
-        assert_increasing(&recorder.shown("alice"));
+        for user in ["alice", "bob", "carol"] {
+            assert_increasing(&recorder.shown(user));
+        }
         alice.logout().await.unwrap();
     }
 }
