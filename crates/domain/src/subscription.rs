@@ -44,7 +44,7 @@ impl SubscriptionList {
         if targets.contains(owner) {
             return Err(Refusal::new(
                 Code::InvalidParameter,
-                "the list holds the caller's own id, which cannot be subscribed",
+                "the list holds the caller's own id, expected ids of others only",
             ));
         }
         let before: HashSet<UserId> = self.0.iter().copied().collect();

@@ -1,6 +1,6 @@
 //! Errors of the service, why a stream ends, and what that is over gRPC.
 
-use rollcall_domain::code::Refusal;
+use rollcall_domain::code::{Code, Refusal};
 use rollcall_proto::refusal;
 use tonic::Status;
 
@@ -55,13 +55,19 @@ impl From<&StreamEnd> for Status {
     fn from(end: &StreamEnd) -> Self {
         let message = end.to_string();
         match end {
-            StreamEnd::BadUser { refusal, .. } => refusal::to_status(&Refusal::new(refusal.code, message)),
-            StreamEnd::BadBatch { .. } => Self::invalid_argument(message),
-            StreamEnd::TooManyUsers { .. } => Self::resource_exhausted(message),
+            StreamEnd::BadUser { refusal, .. } => refused(refusal.code, message),
+            StreamEnd::BadBatch { .. } | StreamEnd::TooManyUsers { .. } => {
+                refused(Code::InvalidParameter, message)
+            }
+            // Nobody is left to read it.
             StreamEnd::Left | StreamEnd::Broken => Self::cancelled(message),
-            StreamEnd::BusLost | StreamEnd::Stopping => Self::unavailable(message),
+            StreamEnd::BusLost | StreamEnd::Stopping => refused(Code::ServerTimeout, message),
         }
     }
+}
+
+fn refused(code: Code, message: String) -> Status {
+    refusal::to_status(&Refusal::new(code, message))
 }
 
 #[cfg(test)]
@@ -77,7 +83,7 @@ mod tests {
         for (end, code) in [
             (StreamEnd::BadUser { batch: 1, refusal }, Code::InvalidArgument),
             (StreamEnd::BadBatch { found: 1, last: 1 }, Code::InvalidArgument),
-            (StreamEnd::TooManyUsers { limit: 1 }, Code::ResourceExhausted),
+            (StreamEnd::TooManyUsers { limit: 1 }, Code::InvalidArgument),
             (StreamEnd::BusLost, Code::Unavailable),
             (StreamEnd::Stopping, Code::Unavailable),
         ] {

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use rollcall_bus::{Bus, Request, Requests, Subject};
 use rollcall_domain::{
-    code::Refusal,
+    code::{Code, Refusal},
     id::{AppId, BootId, SessionId, UserId},
     user::EndReason,
 };
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{error, info, warn};
 
-use crate::{leases::Leases, metrics::Metrics};
+use crate::{error::refused, leases::Leases, metrics::Metrics};
 
 /// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -297,9 +297,11 @@ impl Failure {
     /// Writes what a gateway is told over gRPC.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::Undecodable(_) | Self::NoBoot => Status::invalid_argument(self.to_string()),
+            Self::Undecodable(_) | Self::NoBoot => refused(&Refusal::invalid(self)),
             Self::WrongToken => Status::permission_denied(self.to_string()),
-            Self::Store(_) | Self::Assert(_) => Status::unavailable("the store did not serve the report"),
+            Self::Store(_) | Self::Assert(_) => {
+                refused(&Refusal::new(Code::ServerTimeout, "the store did not serve the report, try again"))
+            }
         }
     }
 }

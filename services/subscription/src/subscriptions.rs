@@ -42,7 +42,7 @@ impl Subscriptions {
         }
         let targets = read(targets)?;
         if targets.contains(user) {
-            let message = "the list holds the caller's own id, which cannot be subscribed";
+            let message = "the list holds the caller's own id, expected ids of others only";
             return Err(Refusal::new(Code::InvalidParameter, message).into());
         }
         let call = call.into();

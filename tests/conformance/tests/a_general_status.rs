@@ -1,9 +1,14 @@
 //! SPEC A: the general status.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rollcall_conformance::{EXPIRY, GRACE, alice_watching_bob, offline, online, says, unlogined};
-use rollcall_harness::{App, General, Raw, Rollcall, eventually, tungstenite::Message};
+use rollcall_harness::{
+    App, General, Proxy, Raw, Recorder, Rollcall, eventually, tungstenite::Message, url_of,
+};
 use rollcall_proto::presence::v1::GetUserStatusRequest;
 use serde_json::json;
 
@@ -29,6 +34,31 @@ async fn general_statuses_go_over_the_wire_by_the_numbers_of_the_source() {
 
     let numbers: Vec<i32> = response.statuses.iter().map(|status| status.general).collect();
     assert_eq!(numbers, [1, 2, 3, 3]);
+}
+
+// SPEC A1, L1
+#[tokio::test]
+async fn an_sdk_shows_unknown_until_it_has_heard_and_hears_it_of_nobody() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let proxy = Proxy::start(rollcall.addresses().client());
+    proxy.down();
+    let client = app.client_at(&url_of(proxy.address()), "d");
+    let recorder = Arc::new(Recorder::default());
+    client.add_listener(Arc::clone(&recorder));
+    let shown = |user: &str| client.shown_status(user).unwrap();
+    let unknown = |user: &str| (shown(user).general, shown(user).version) == (General::Unknown, 0);
+
+    client.start(app.id, "alice", &app.token("alice")).await.unwrap();
+    assert!(unknown("alice") && unknown("bob"));
+    proxy.up();
+
+    recorder.wait_status("alice", online).await;
+    assert!(online(&shown("alice")) && unknown("bob"));
+    client.subscribe_user_status(&["bob"]).await.unwrap();
+    let bob = recorder.wait_status("bob", |_| true).await;
+    assert_eq!((bob.general, shown("bob")), (General::Unlogined, bob.clone()));
+    assert!(recorder.since(0).iter().all(|status| status.general != General::Unknown));
 }
 
 // SPEC A2

@@ -1,11 +1,13 @@
 //! The chapters of SPEC as one test binary.
 
+mod a_ends;
 mod a_general_status;
 mod a_online_detail;
 mod b_clear_after;
 mod b_custom_status;
 mod bad_input;
 mod c_query;
+mod d_gateways;
 mod d_idle;
 mod d_subscribe;
 mod e_unsubscribe;
@@ -24,9 +26,13 @@ mod h_tokens;
 mod http2;
 mod i_friend_import;
 mod i_friends;
+mod i_live;
 mod isolation;
 mod j_events;
+mod j_services;
 mod k_codes;
+mod k_table;
+mod l_listeners;
 mod l_sdk;
 mod metrics;
 mod peers;

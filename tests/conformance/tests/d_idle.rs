@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rollcall_conformance::{GRACE, online, says};
-use rollcall_harness::{App, Raw, Rollcall, eventually};
+use rollcall_harness::{App, Metrics, Raw, Rollcall, eventually};
 
 /// How long subscriptions outlive their user's last moment ONLINE, in the profile `fast`.
 const IDLE_AFTER: Duration = Duration::from_secs(10);
@@ -87,4 +87,39 @@ async fn one_who_stays_online_keeps_them() {
     let mut bob = app.session("bob", "d").await;
     bob.set("here").await.ok();
     alice.expect("bob", says("here")).await;
+}
+
+/// Counts the lists that were due and kept since their users are ONLINE, or were not long ago.
+async fn put_off(rollcall: &Rollcall) -> u64 {
+    let mut sum = 0;
+    for process in rollcall.ops() {
+        let metrics = Metrics::read(process).await;
+        sum += metrics.of("rollcall_subscription_idle_lists_total{result=\"put_off\"}");
+    }
+    sum
+}
+
+// SPEC D5
+#[tokio::test]
+async fn a_login_puts_off_when_the_subscriptions_may_go() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let mut alice = app.session("alice", "d").await;
+    alice.subscribe(&["bob"]).await.ok();
+    tokio::time::sleep(IDLE_AFTER * 6 / 10).await;
+    alice.logout().await.ok();
+    let back = Instant::now();
+    let (_alice, kept) = come_back(&rollcall, &app, "alice").await;
+    assert_eq!(kept, 1);
+
+    // Beyond the time that the subscribe gave, and before that of the login.
+    tokio::time::sleep(IDLE_AFTER * 7 / 10).await;
+    let looked_at = put_off(&rollcall).await;
+    if back.elapsed() >= IDLE_AFTER {
+        // A machine so slow shows nothing.
+        return;
+    }
+    assert_eq!(looked_at, 0, "nobody looked at a list that was not due");
+    eventually("the list to be due, and put off", async || put_off(&rollcall).await > 0).await;
+    assert_eq!(rollcall.listed(&app, "alice").await, ["bob"]);
 }

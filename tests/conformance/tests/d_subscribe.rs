@@ -268,9 +268,21 @@ async fn the_list_has_the_gates_of_subscribe() {
         let mut alice = app.session("alice", "d").await;
         alice.call(json!({ "listSubscriptions": {} })).await.refused(code);
     }
+}
+
+// SPEC D6
+#[tokio::test]
+async fn the_list_is_in_the_order_of_subscribing_and_may_be_read_any_number_of_times() {
+    let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
     let mut alice = app.session("alice", "d").await;
     assert_eq!(alice.subscriptions().await, [""; 0]);
+    for users in [&["zoe"][..], &["bob", "ann"]] {
+        alice.subscribe(users).await.ok();
+    }
+    for _ in 0..50 {
+        assert_eq!(alice.subscriptions().await, ["zoe", "bob", "ann"]);
+    }
 }
 
 // SPEC D7

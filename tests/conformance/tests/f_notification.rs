@@ -1,7 +1,7 @@
 //! SPEC F: notifications.
 
 use rollcall_conformance::{GRACE, borrowed, ids, offline, online, says};
-use rollcall_harness::{Heard, Proxy, Recorder, Rollcall, Setup, UserStatus, url_of};
+use rollcall_harness::{Heard, Proxy, Recorder, Rollcall, Setup, UserStatus, stream_url_of, url_of};
 use serde_json::json;
 
 // SPEC F1
@@ -104,27 +104,53 @@ async fn a_session_is_sent_strictly_increasing_versions() {
 async fn an_sdk_surfaces_strictly_increasing_versions_over_its_reconnects() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;
-    let proxy = Proxy::start(rollcall.addresses().client());
-    let (alice, recorder) = app.sdk_at(&url_of(proxy.address()), "alice", "d").await;
     let mut bob = app.session("bob", "d").await;
-    alice.subscribe_user_status(&["bob"]).await.unwrap();
+    // Who does not change is told by the server anew at each connection.
+    let _carol = app.session("carol", "d").await;
+    // From one gateway to the other, where there are two.
+    let proxy = Proxy::over(&rollcall.addresses().clients);
+    for url in [url_of(proxy.address()), stream_url_of(proxy.address())] {
+        let (alice, recorder) = app.sdk_at(&url, "alice", "d").await;
+        alice.subscribe_user_status(&["bob", "carol"]).await.unwrap();
+        recorder.wait_status("carol", online).await;
+        for cut in 1..=5 {
+            for number in 0..20 {
+                bob.set(&format!("{cut}.{number}")).await.ok();
+            }
+            proxy.cut();
+            for number in 20..40 {
+                bob.set(&format!("{cut}.{number}")).await.ok();
+            }
+            recorder.wait_for("the next connection", |heard| connections(heard) == 1 + cut).await;
+        }
+        let last = bob.set(&format!("the last over {url}")).await.ok().status();
 
-    for cut in 1..=5 {
-        for number in 0..20 {
-            bob.set(&format!("{cut}.{number}")).await.ok();
+        assert_eq!(recorder.wait_status("bob", says(&last.custom)).await, last);
+        tokio::time::sleep(GRACE).await;
+        for user in ["alice", "bob", "carol"] {
+            assert_increasing(&recorder.shown(user));
         }
-        proxy.cut();
-        for number in 20..40 {
-            bob.set(&format!("{cut}.{number}")).await.ok();
-        }
-        recorder.wait_for("the next connection", |heard| connections(heard) == 1 + cut).await;
+        alice.logout().await.unwrap();
     }
-    bob.set("the last").await.ok();
+}
 
-    recorder.wait_status("bob", says("the last")).await;
-    tokio::time::sleep(GRACE).await;
-    assert_increasing(&recorder.shown("bob"));
-    assert_increasing(&recorder.shown("alice"));
+// SPEC F4
+#[tokio::test]
+async fn an_sdk_that_unsubscribes_and_subscribes_anew_is_shown_the_same_version_anew() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let _bob = app.session("bob", "d").await;
+    let (alice, recorder) = app.sdk("alice", "d").await;
+    for times in 1..=3 {
+        alice.subscribe_user_status(&["bob"]).await.unwrap();
+        recorder.wait_for("bob to be shown", |_| recorder.shown("bob").len() == times).await;
+        match times {
+            1 => alice.unsubscribe_user_status(&["bob"]).await.unwrap(),
+            _ => alice.unsubscribe_user_status::<&str>(&[]).await.unwrap(),
+        }
+    }
+    let shown = recorder.shown("bob");
+    assert!(online(&shown[0]) && shown.iter().all(|status| *status == shown[0]), "{shown:?}");
 }
 
 fn connections(heard: &[Heard]) -> usize {

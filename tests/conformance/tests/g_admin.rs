@@ -9,7 +9,7 @@ use rollcall_proto::{
         AddTokenKeyRequest, AppCreated, AuditEntry, GetAppRequest, ListAuditEntriesRequest,
         RemoveTokenKeyRequest, SettingsChanged, TokenKey, UpdateAppRequest, audit_entry::Deed,
     },
-    common::v1::Limits,
+    common::v1::{Edition, Limits, LoginPolicy},
     refusal,
 };
 use serde_json::{Value, json};
@@ -101,6 +101,47 @@ async fn the_command_line_changes_an_app_only_as_it_was_seen() {
         eventually(&format!("rollcallctl to end, {name}"), async || ctl.ended().is_some()).await;
         assert_eq!(ctl.ended().unwrap().code(), Some(code), "{name}: {}", ctl.errors());
         assert!(ctl.errors().contains(said), "{name}: {}", ctl.errors());
+    }
+}
+
+// SPEC G1, G2
+#[tokio::test]
+async fn the_command_line_sets_all_that_an_app_has_and_leaves_the_rest() {
+    let rollcall = Rollcall::start().await;
+    let app_id = rollcall.app().await.id;
+    let mut admin = rollcall.admin();
+    let app = app_id.to_string();
+    let set = |changes: &'static str| {
+        ["app", "set", "--app-id", &app]
+            .into_iter()
+            .chain(changes.split(' '))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let limits = "--limit-query-ids 5 --limit-subscribe-ids 4 --limit-subscriptions 3 --limit-window-calls 2 \
+                  --limit-friends 1";
+    let mut expected = admin.get_app(GetAppRequest { app_id }).await.unwrap().into_inner().app.unwrap();
+    for changes in ["--edition standard", "--status off", "--friend-status on", "--login-policy dual", limits]
+    {
+        let words = set(changes);
+        let mut ctl = rollcall.operate("set", &words.iter().map(String::as_str).collect::<Vec<_>>());
+        eventually(&format!("rollcallctl to end, {changes}"), async || ctl.ended().is_some()).await;
+        assert_eq!(ctl.ended().unwrap().code(), Some(0), "{changes}: {}", ctl.errors());
+        match changes.split(' ').next().unwrap() {
+            "--edition" => expected.edition = Edition::Standard as i32,
+            "--status" => expected.status = false,
+            "--friend-status" => expected.friend_status = true,
+            "--login-policy" => expected.login_policy = LoginPolicy::Dual as i32,
+            _ => {
+                let (query_ids, subscribe_ids, subscriptions, window_calls, friends) = (5, 4, 3, 2, 1);
+                expected.limits =
+                    Some(Limits { query_ids, subscribe_ids, subscriptions, window_calls, friends });
+            }
+        }
+        let read = admin.get_app(GetAppRequest { app_id }).await.unwrap().into_inner().app.unwrap();
+        assert!(read.version > expected.version);
+        expected.version = read.version;
+        assert_eq!(read, expected, "{changes}");
     }
 }
 

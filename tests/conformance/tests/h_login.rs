@@ -1,7 +1,7 @@
 //! SPEC H: login, logout, kick.
 
 use rollcall_conformance::{GRACE, offline, online, says, unlogined};
-use rollcall_harness::{App, Raw, Rollcall, token};
+use rollcall_harness::{App, Raw, Rollcall, Setup, token, within};
 use serde_json::{Value, json};
 
 /// Logs in with a token, and checks that it is refused with a code and that the connection closes.
@@ -161,6 +161,32 @@ async fn after_login_the_caller_is_the_session_whatever_a_message_says() {
     assert_eq!(bob.status_of("bob").await, before);
     assert_eq!(bob.subscriptions().await, ["carol"]);
     assert!(unlogined(&bob.status_of("mallory").await));
+}
+
+// SPEC H2, C1, C4
+#[tokio::test]
+async fn gates_windows_and_extras_of_a_query_are_those_of_the_session_whatever_a_message_says() {
+    let rollcall = Rollcall::start().await;
+    let as_bob =
+        |users: &[&str]| json!({ "getUserStatus": { "userIds": users, "callerId": "bob", "userId": "bob" } });
+    let standard = rollcall.app_with(Setup::standard()).await;
+    let mut mallory = standard.session("mallory", "d").await;
+    mallory.call(as_bob(&["bob"])).await.refused(7013);
+    mallory.call(as_bob(&["mallory"])).await.ok();
+
+    let app = rollcall.app().await;
+    let mut bob = app.session("bob", "d").await;
+    let mut mallory = app.session_on("PLATFORM_IPAD", "mallory", "d").await;
+    let own = mallory.call(as_bob(&["mallory"])).await.ok().result("getUserStatus")["own"].clone();
+    assert_eq!(own, json!({ "userId": "mallory", "platforms": ["PLATFORM_IPAD"] }));
+    let of_bob = mallory.call(as_bob(&["bob"])).await.ok();
+    assert_eq!(of_bob.result("getUserStatus").get("own"), None);
+    // Never fewer than 20 in 5 s, so these were counted against somebody.
+    within("mallory's window to be full", async {
+        while mallory.call(as_bob(&["bob"])).await.code != 7008 {}
+    })
+    .await;
+    bob.query(&["mallory"]).await.ok();
 }
 
 // SPEC H5

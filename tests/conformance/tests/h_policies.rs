@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollcall_conformance::{GRACE, offline, online, says, unlogined};
-use rollcall_harness::{App, Raw, Rollcall, Setup};
+use rollcall_harness::{App, Heard, Proxy, Raw, Rollcall, Setup, stream_url_of, url_of};
 use rollcall_proto::{
     common::v1::{Edition, GeneralStatus, LoginPolicy},
     presence::v1::GetUserStatusRequest,
@@ -121,6 +121,28 @@ async fn with_multi_and_premium_there_are_three_on_a_native_platform_and_ten_on_
         ("WEB", Some(4)),
     ]);
     plays(setup(LoginPolicy::Multi, Edition::Premium), &logins).await;
+}
+
+// SPEC H4
+#[tokio::test]
+async fn of_50_logins_of_one_user_the_28_that_any_policy_allows_are_left() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app_with(setup(LoginPolicy::Multi, Edition::Premium)).await;
+    let native = ["ANDROID", "IPHONE", "IPAD", "WINDOWS", "MAC", "LINUX"].map(|platform| (platform, 6, 3));
+    let mut left = Vec::new();
+    for (platform, logins, most) in native.into_iter().chain([("WEB", 14, 10)]) {
+        let mut sessions = Vec::new();
+        for number in 0..logins {
+            let platform = format!("PLATFORM_{platform}");
+            sessions.push(app.session_on(&platform, "bob", &format!("device{number}")).await);
+        }
+        left.extend(sessions.split_off(logins - most));
+        for session in sessions {
+            is_kicked(session).await;
+        }
+    }
+    assert_eq!(left.len(), 28);
+    serve(&mut left).await;
 }
 
 // SPEC H4, G1
@@ -246,4 +268,27 @@ async fn a_client_whose_device_has_logged_in_elsewhere_does_not_take_it_back_by_
     newer.lose().await;
     let mut newer = rollcall.connect().await;
     newer.come_back(&app, "PLATFORM_MAC", "bob", "desk", place).await.ok();
+}
+
+// SPEC H4
+#[tokio::test]
+async fn an_sdk_that_was_overtaken_while_it_was_cut_off_is_told_and_stays_away() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app_with(setup(LoginPolicy::Single, Edition::Premium)).await;
+    let proxy = Proxy::over(&rollcall.addresses().clients);
+    for url in [url_of(proxy.address()), stream_url_of(proxy.address())] {
+        let (phone, heard) = app.sdk_at(&url, "bob", "phone").await;
+        proxy.down();
+        heard.wait_for("the loss", |heard| heard.last() == Some(&Heard::Connecting)).await;
+        let mut desk = app.session_on("PLATFORM_MAC", "bob", "desk").await;
+
+        proxy.up();
+
+        heard.wait_for("the kick", |heard| heard.last() == Some(&Heard::Kicked)).await;
+        assert_eq!(phone.get_login_user(), None);
+        tokio::time::sleep(GRACE).await;
+        assert_eq!(heard.heard().last(), Some(&Heard::Kicked), "it does not come back by itself");
+        serve([&mut desk]).await;
+        desk.logout().await.ok();
+    }
 }

@@ -339,3 +339,24 @@ async fn a_user_sig_logs_in_runs_out_and_is_refreshed_as_a_jwt_does() {
     let mut late = rollcall.connect().await;
     late.login_with(app.id, "bob", &short, "PLATFORM_LINUX", "d").await.refused(70001);
 }
+
+// SPEC H1, H7
+#[tokio::test]
+async fn a_user_sig_of_the_future_is_refused_and_one_issued_before_a_kick_is_revoked() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let sig = |issued_at: u64| token::user_sig(app.key.as_bytes(), app.id, "bob", issued_at, 7_200);
+    let code = async |token: &str| {
+        let mut bob = rollcall.connect().await;
+        bob.login_with(app.id, "bob", token, "PLATFORM_LINUX", "d").await.code
+    };
+    let begun = token::now();
+    assert_eq!(code(&sig(begun)).await, 0);
+    assert_eq!(code(&sig(begun + 3_600)).await, 70003);
+    assert_eq!(code(&sig(u64::MAX)).await, 70003);
+    assert_eq!(code(&sig(begun - 7_300)).await, 70001);
+
+    let kicked = app.kick("bob").await;
+    assert_eq!(code(&sig(kicked.revoked_until)).await, 70052);
+    assert_eq!(code(&sig(begun)).await, 70052);
+}

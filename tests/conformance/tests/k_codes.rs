@@ -90,6 +90,47 @@ async fn a_refused_call_leaves_the_session_as_it_was() {
 
 // SPEC K
 #[tokio::test]
+async fn a_message_says_what_was_wrong_and_what_was_expected() {
+    let rollcall = Rollcall::start().await;
+    let (app, other, off) =
+        (rollcall.app().await, rollcall.app().await, rollcall.app_with(Setup::switched_off()).await);
+    let standard = rollcall.app_with(Setup::standard()).await;
+    let mut replies = Vec::new();
+    let mut raw = rollcall.connect().await;
+    replies.push(raw.set("too early").await.refused(6014));
+    app.kick("kicked").await;
+    let elsewhere = app.token_with("bob", |claims| claims["aud"] = json!(other.id.to_string()));
+    let run_out = app.token_with("bob", |claims| claims["exp"] = json!(1));
+    for (app_id, user, token, code) in [
+        (4_000_000_000, "bob", app.token("bob"), 70020),
+        (app.id, "bob", "no token".to_owned(), 70003),
+        (app.id, "bob", elsewhere, 70014),
+        (app.id, "bob", app.token("alice"), 70013),
+        (app.id, "bob", run_out, 70001),
+        (app.id, "kicked", app.token_with("kicked", |claims| claims["iat"] = json!(1)), 70052),
+    ] {
+        let mut raw = rollcall.connect().await;
+        replies.push(raw.login_with(app_id, user, &token, "PLATFORM_WEB", "d").await.refused(code));
+    }
+    let mut bob = app.session("bob", "d").await;
+    for (call, code) in wrong_calls() {
+        replies.push(bob.call(call).await.refused(code));
+    }
+    replies.push(bob.query(&["\n"]).await.refused(6003));
+    replies.push(standard.session("bob", "d").await.query(&["alice"]).await.refused(7013));
+    replies.push(off.session("bob", "d").await.query(&["alice"]).await.refused(72001));
+    while replies.last().unwrap().code != 7008 {
+        replies.extend(Some(bob.query(&["alice"]).await).filter(|reply| reply.code != 0));
+    }
+
+    for reply in replies {
+        let says = ["expected", "allowed", "at most"].iter().any(|word| reply.message.contains(word));
+        assert!(says && !reply.message.ends_with('.'), "{}: {}", reply.code, reply.message);
+    }
+}
+
+// SPEC K
+#[tokio::test]
 async fn a_message_names_no_other_user() {
     let rollcall = Rollcall::start().await;
     let app = rollcall.app().await;

@@ -32,7 +32,8 @@ async fn every_call_of_the_surface_succeeds() {
     let list = client.list_subscriptions().await.unwrap();
     assert_eq!(list.iter().map(UserId::as_str).collect::<Vec<_>>(), ["bob", "carol"]);
     client.unsubscribe_user_status(&["bob"]).await.unwrap();
-    recorder.wait_status("alice", says("here")).await;
+    let own = recorder.wait_status("alice", says("here")).await;
+    assert_eq!(client.get_login_user(), Some(own.user_id), "so an app tells its own status from others'");
     assert!(client.remove_listener(listener));
     client.logout().await.unwrap();
 

@@ -100,3 +100,22 @@ async fn a_watching_process_that_was_stopped_shows_the_last_state_when_it_goes_o
 
     shows(&watch, "bob", "ONLINE", "499").await;
 }
+
+// SPEC B1, ATTACK X11
+#[tokio::test]
+async fn a_terminal_that_watches_is_shown_control_characters_escaped() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let (app_id, token, url) = (app.id.to_string(), app.token("alice"), rollcall.url());
+    let who = ["--url", &url, "--app-id", &app_id, "--user-id", "alice", "--token", &token];
+    let watch = rollcall.ctl("watch", &[&["watch", "bob"], &who[..]].concat());
+    let mut bob = app.session("bob", "d").await;
+
+    bob.set("\u{1b}[2J\r\n\u{9b}31m\u{202e}busy").await.ok();
+
+    eventually("the text to be shown", async || watch.output().contains("busy")).await;
+    let output = watch.output();
+    let line = output.lines().find(|line| line.contains("busy")).unwrap();
+    assert!(line.contains("bob") && line.contains("\\u{1b}[2J"), "{line}");
+    assert!(!output.contains(['\u{1b}', '\r', '\u{9b}', '\u{202e}']), "{output:?}");
+}

@@ -27,6 +27,35 @@ pub fn forged(header: &Value, claims: &Value, key: &[u8], signer: Option<Algorit
     format!("{signed}.{}", signature.unwrap_or_default())
 }
 
+/// Makes a UserSig, version 2.0: issued in this second since the Unix epoch, and good for so many seconds.
+pub fn user_sig(key: &[u8], app: u32, user: &str, issued_at: u64, life: u64) -> String {
+    let signed =
+        format!("TLS.identifier:{user}\nTLS.sdkappid:{app}\nTLS.time:{issued_at}\nTLS.expire:{life}\n");
+    let key = EncodingKey::from_secret(key);
+    let hmac = crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("an HMAC can be made");
+    let object = json!({
+        "TLS.ver": "2.0", "TLS.identifier": user, "TLS.sdkappid": app, "TLS.time": issued_at, "TLS.expire": life,
+        // As base64 with padding: an HMAC has 32 bytes.
+        "TLS.sig": hmac.replace('-', "+").replace('_', "/") + "=",
+    });
+    let mut text = base64url(&zlib(object.to_string().as_bytes())).replace('-', "*").replace('_', "-");
+    while text.len() % 4 != 0 {
+        text.push('_');
+    }
+    text
+}
+
+/// Writes bytes as one stored block of zlib (RFC 1950; RFC 1951, section 3.2.4).
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).expect("a stored block has less than 64 KiB");
+    let (low, high) = bytes.iter().fold((1, 0), |(low, high), byte| {
+        let low = (low + u32::from(*byte)) % 65_521;
+        (low, (high + low) % 65_521)
+    });
+    let (least, most) = (length.to_le_bytes(), (!length).to_le_bytes());
+    [&[0x78, 0x01, 0x01], &least[..], &most, bytes, &(high << 16 | low).to_be_bytes()].concat()
+}
+
 /// Returns the present time in seconds since the Unix epoch, as claims count it.
 pub fn now() -> u64 {
     crate::app::now()
@@ -57,6 +86,14 @@ mod tests {
             ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64url(text.as_bytes()));
         assert_eq!(encoded, ["", "Zg", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE", "Zm9vYmFy"]);
         assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+    }
+
+    #[test]
+    fn a_block_of_zlib_ends_with_the_checksum_of_its_bytes() {
+        // Adler-32 of "Wikipedia" is 0x11e60398.
+        let block = zlib(b"Wikipedia");
+        assert_eq!(block[..7], [0x78, 0x01, 0x01, 9, 0, 0xf6, 0xff]);
+        assert_eq!(block[16..], [0x11, 0xe6, 0x03, 0x98]);
     }
 
     #[test]

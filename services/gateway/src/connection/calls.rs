@@ -175,7 +175,7 @@ impl<T: Transport> Connection<T> {
         if least > 0 && ids.iter().any(|id| id == self.handle.key.1.as_str()) {
             return Err(Refusal::new(
                 Code::InvalidParameter,
-                "the list holds the caller's own id, which cannot be subscribed",
+                "the list holds the caller's own id, expected ids of others only",
             ));
         }
         settings.check_others()
