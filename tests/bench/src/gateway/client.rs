@@ -42,28 +42,26 @@ struct Client {
     target: Arc<Target>,
     stream: WebSocketStream<TcpStream>,
     watch: Option<Watch>,
+    /// The time to the first heartbeat of its own, and between two.
+    heartbeat: (Duration, Duration),
+    /// When the next is due; `None` before login, and where the server sends them.
     beat: Option<Interval>,
     /// How many replies are awaited, and who is told when all are there.
     waiting: Option<(usize, oneshot::Sender<()>)>,
 }
 
 impl Handle {
-    /// Connects a client. Its own heartbeats, where it has to send some, follow every `heartbeat` after `first`. It
-    /// lives as long as the handle.
+    /// Connects a client, which lives as long as the handle. Its own heartbeats, where it has to send some, are so far
+    /// apart, with the first so long after its first call is answered.
     pub(super) async fn connect(
         target: Arc<Target>,
         watch: Option<Watch>,
         tally: Arc<Tally>,
-        (first, heartbeat): (Duration, Duration),
+        heartbeat: (Duration, Duration),
     ) -> anyhow::Result<Self> {
         let stream = socket::connect(&target.url, target.subprotocol()).await?;
-        let beat = target.heartbeat().map(|_| {
-            let mut beat = interval_at(Instant::now() + first, heartbeat);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            beat
-        });
         let (sender, orders) = mpsc::channel(ORDERS);
-        let client = Client { target, stream, watch, beat, waiting: None };
+        let client = Client { target, stream, watch, heartbeat, beat: None, waiting: None };
         tokio::spawn(async move {
             if let Err(error) = client.run(orders).await {
                 tally.fail(format!("{error:#}"));
@@ -103,6 +101,16 @@ impl Client {
         }
     }
 
+    /// Begins to send heartbeats, if it has not and is the one who does. No server takes one before the login.
+    fn keep_alive(&mut self) {
+        if self.beat.is_none() && self.target.heartbeat().is_some() {
+            let (first, heartbeat) = self.heartbeat;
+            let mut beat = interval_at(Instant::now() + first, heartbeat);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            self.beat = Some(beat);
+        }
+    }
+
     async fn send(&mut self, frame: Vec<u8>) -> anyhow::Result<()> {
         Ok(self.stream.send(Message::binary(frame)).await?)
     }
@@ -121,6 +129,7 @@ impl Client {
             if left > 0 {
                 self.waiting = Some((left, done));
             } else {
+                self.keep_alive();
                 // Whoever asked may have given up.
                 let _ = done.send(());
             }
