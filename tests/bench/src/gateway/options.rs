@@ -44,8 +44,9 @@ pub struct Options {
     /// Calls under way at once in each generator
     #[arg(long, default_value_t = 32, value_name = "CALLS")]
     pub parallel: usize,
-    /// Time to be idle; whole multiples of the time between heartbeats hold each client's share of them
-    #[arg(long, default_value = "50s", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    /// Time to be idle; whole multiples of the time between heartbeats, and of the 100s in which a gateway tells presence
+    /// of each session once, hold a fair share of both
+    #[arg(long, default_value = "100s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub idle: Duration,
     /// Time between two heartbeats of a client
     #[arg(long, default_value = "25s", value_parser = heartbeat, value_name = "DURATION")]
