@@ -61,7 +61,8 @@ pub struct Options {
     /// may use those that this program may [default: all, and no more than they need]
     #[arg(long, value_name = "CPUS")]
     pub generator_cpus: Option<String>,
-    /// Measure Centrifugo too: its program, which scripts/setup-peer installs and tells
+    /// Measure Centrifugo too: its program, which scripts/setup-peer installs and tells. It reads the variables that Go
+    /// does, such as GOGC
     #[arg(long, value_name = "FILE")]
     pub peer: Option<PathBuf>,
     /// Form of the result

@@ -102,8 +102,10 @@ pub struct Each {
     pub login_bytes: f64,
     /// What its subscriptions add: the edges, and whatever its buffers grew by.
     pub subscriptions_bytes: f64,
-    /// The sum of the three: what a connection adds when its subscriptions are there, above the empty server.
-    pub subscribed_bytes: f64,
+    /// What being idle adds, or takes where the process gives back to the system what it needs no more.
+    pub idling_bytes: f64,
+    /// The sum of the four: what an idle connection with its subscriptions takes, above the empty server.
+    pub idle_connection_bytes: f64,
     /// Processor time of an idle connection in a second.
     pub idle_cpu_us_per_second: f64,
     /// Processor time of a delivery of the star's change, with its share of the change.
@@ -192,6 +194,7 @@ impl Each {
         let connection_bytes = added(resident_at_start, connect);
         let login_bytes = added(connect.own.resident_bytes, login);
         let subscriptions_bytes = added(login.own.resident_bytes, subscribe);
+        let idling_bytes = added(subscribe.own.resident_bytes, idle);
         let deliveries = clients * changes;
         let to_last_us: f64 = to_last_us.iter().copied().map(f64::from).sum();
         Self {
@@ -201,7 +204,8 @@ impl Each {
             connection_bytes,
             login_bytes,
             subscriptions_bytes,
-            subscribed_bytes: connection_bytes + login_bytes + subscriptions_bytes,
+            idling_bytes,
+            idle_connection_bytes: added(resident_at_start, idle),
             idle_cpu_us_per_second: micros(idle.own.cpu) / clients / idle.wall.as_secs_f64(),
             delivery_cpu_us: micros(change.own.cpu) / deliveries,
             deliveries_per_second: deliveries / to_last_us * 1e6,

@@ -19,15 +19,16 @@ type Figure = (&'static str, Unit, fn(&Server) -> f64);
 
 /// The rows, in the order of a connection's life. Times are in microseconds, memory is in bytes.
 #[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^53")]
-const FIGURES: [Figure; 15] = [
+const FIGURES: [Figure; 16] = [
     ("log in all", Unit::Seconds, |server| server.each.log_in_all_us),
     ("  processor time of one", Unit::Micros, |server| server.each.login_cpu_us),
     ("subscribe all", Unit::Seconds, |server| server.phases.subscribe.wall_us as f64),
     ("  processor time of one", Unit::Micros, |server| server.each.subscribe_cpu_us),
-    ("memory of a connection", Unit::Kibibytes, |server| server.each.subscribed_bytes),
-    ("  connected", Unit::Kibibytes, |server| server.each.connection_bytes),
+    ("memory of an idle connection", Unit::Kibibytes, |server| server.each.idle_connection_bytes),
+    ("  connecting takes", Unit::Kibibytes, |server| server.each.connection_bytes),
     ("  logging in adds", Unit::Kibibytes, |server| server.each.login_bytes),
     ("  subscribing adds", Unit::Kibibytes, |server| server.each.subscriptions_bytes),
+    ("  being idle adds", Unit::Kibibytes, |server| server.each.idling_bytes),
     ("memory, empty", Unit::Mebibytes, |server| server.resident_at_start_bytes as f64),
     ("memory at its peak", Unit::Mebibytes, |server| server.resident_peak_bytes as f64),
     ("idle connection, processor time in 1 s", Unit::Micros, |server| server.each.idle_cpu_us_per_second),
