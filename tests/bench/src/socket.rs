@@ -73,7 +73,7 @@ impl Socket {
     }
 }
 
-/// Connects to any server of WebSockets, and shakes hands for a subprotocol.
+/// Connects to any server over a WebSocket, and shakes hands for a subprotocol.
 pub(crate) async fn connect(url: &str, subprotocol: &str) -> anyhow::Result<WebSocketStream<TcpStream>> {
     let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
     let host = uri.host().with_context(|| format!("{url:?} names no host"))?.to_owned();

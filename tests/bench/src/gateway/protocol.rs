@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A server as its clients know it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Target {
-    /// Where it takes WebSockets.
+    /// Where clients connect.
     pub(super) url: String,
     /// What the app's backend signs tokens with.
     pub(super) token_key: String,

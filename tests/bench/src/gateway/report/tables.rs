@@ -1,5 +1,7 @@
 //! A result as tables: the servers side by side, with the ratio of the peer to the gateway.
 
+use std::fmt::Write as _;
+
 use super::{Report, Server};
 use crate::table::{row, table};
 
@@ -48,7 +50,8 @@ impl Report {
         );
         text += &table(&self.rows());
         for server in self.servers.iter().filter(|server| !server.others.is_empty()) {
-            text += &format!("\nBehind the {}, processor time\n", server.name);
+            // Writing to a string never fails.
+            let _ = writeln!(text, "\nBehind the {}, processor time", server.name);
             text += &table(&other_rows(server));
         }
         text

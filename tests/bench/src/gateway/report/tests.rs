@@ -32,7 +32,9 @@ fn life(name: &'static str) -> Life {
 fn report(names: &[&'static str]) -> Report {
     let mut report =
         Report { clients: CLIENTS, subscriptions: 20, generators: 2, changes: 2, servers: Vec::new() };
-    names.iter().for_each(|name| report.add(life(name)));
+    for name in names {
+        report.add(life(name));
+    }
     report
 }
 
