@@ -26,7 +26,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::{
     app::{App, Setup},
     certs::Certs,
-    deployment::{Deployment, Engines, Part, Starter},
+    deployment::{Deployment, Engines, INSTANCES, Part, Starter},
     links::{Link, Links, Place},
     metrics::Metrics,
     process::Process,
@@ -72,6 +72,7 @@ pub struct Builder {
     files: Vec<(&'static str, String)>,
     links: Vec<Place>,
     partitions: u16,
+    instances: usize,
 }
 
 impl Builder {
@@ -141,6 +142,13 @@ impl Builder {
         self
     }
 
+    /// Starts another number of processes of each service of a cluster than two.
+    #[must_use]
+    pub fn instances(mut self, instances: usize) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub async fn start(mut self) -> Rollcall {
         let folder = Folder::new();
@@ -160,6 +168,7 @@ impl Builder {
             folder: &folder.0,
             engines: engines.as_ref(),
             partitions: self.partitions,
+            instances: self.instances,
         };
         let (parts, addresses) = match self.deployment {
             Deployment::Embedded | Deployment::Node => starter.node(&self.config, self.is_demo).await,
@@ -187,6 +196,7 @@ impl Rollcall {
             files: Vec::new(),
             links: Vec::new(),
             partitions: 16,
+            instances: INSTANCES,
         }
     }
 
@@ -225,6 +235,11 @@ impl Rollcall {
     /// Returns the servers of a deployment that has some.
     pub fn engines(&mut self) -> &mut Engines {
         self.engines.as_mut().expect("the deployment is on servers")
+    }
+
+    /// Lists its processes by service, with their process ids; the servers that it stands on are not among them.
+    pub fn pids(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.parts.iter().map(|part| (part.service, part.process.pid()))
     }
 
     /// Returns where the tools of an operator reach its processes, each as `host:port`.
