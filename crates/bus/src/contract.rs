@@ -30,6 +30,7 @@ macro_rules! bus_contract {
                 a_message_without_a_subscriber_is_no_error,
                 a_message_arrives_as_it_was_sent,
                 the_trace_context_travels,
+                heads_are_heard_by_every_subscriber_and_not_kept,
                 requests_are_not_heard_by_subscribers,
                 what_is_published_on_another_subject_is_not_heard,
                 a_subscriber_that_goes_does_not_stop_the_others,

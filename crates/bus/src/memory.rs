@@ -120,11 +120,13 @@ impl MemoryBus {
 #[async_trait]
 impl Bus for MemoryBus {
     async fn publish(&self, message: Message) -> Result<(), Error> {
-        if !matches!(message.subject, Subject::Status(_)) {
-            return Ok(()); // Nobody subscribes to anything else.
+        if message.subject == Subject::Heartbeat {
+            return Ok(()); // Nobody subscribes to it.
         }
         let mut subscribers = self.0.subscribers.lock().await;
-        self.0.keep(message.clone());
+        if matches!(message.subject, Subject::Status(_)) {
+            self.0.keep(message.clone());
+        }
         let mut full = Vec::new();
         subscribers.retain(|subscriber| match subscriber.try_send(message.clone()) {
             Ok(()) => true,

@@ -140,14 +140,17 @@ impl NatsBus {
 #[async_trait]
 impl Bus for NatsBus {
     async fn publish(&self, message: Message) -> Result<(), Error> {
-        let subject = message.subject;
-        if !matches!(subject, Subject::Status(_)) {
-            return Ok(()); // Nobody subscribes to anything else.
-        }
-        let waited = self.options.publish_timeout;
+        let (subject, waited) = (message.subject, self.options.publish_timeout);
+        let published = async {
+            match subject {
+                Subject::Status(_) => self.publish_change(message).await,
+                Subject::Head => self.connection.link().await?.send_without_answer(message).await,
+                Subject::Heartbeat => Ok(()), // Nobody subscribes to it.
+            }
+        };
         let timed_out = Err(Error::Timeout { subject, waited });
-        let published = time::timeout(waited, self.publish_change(message)).await.unwrap_or(timed_out);
-        if published.is_err() {
+        let published = time::timeout(waited, published).await.unwrap_or(timed_out);
+        if published.is_err() && subject != Subject::Head {
             self.connection.doubt_stream();
         }
         published
@@ -168,8 +171,8 @@ impl Bus for NatsBus {
 
     async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error> {
         let subject = message.subject;
-        if matches!(subject, Subject::Status(_)) {
-            return Err(Error::NobodyServes(subject)); // The stream would keep it, and answer.
+        if subject != Subject::Heartbeat {
+            return Err(Error::NobodyServes(subject)); // The stream would keep a change, and answer.
         }
         let answered = async {
             let link = self.connection.link().await?;

@@ -116,10 +116,11 @@ pub struct Requests {
 /// Carries changes to all notifiers, and reports to one of presence.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Publishes to every subscriber, and returns once the bus is answerable for it and keeps it.
+    /// Publishes to every subscriber. Of a change it returns once the bus is answerable for it and keeps it; heads are
+    /// not kept, and may be lost.
     async fn publish(&self, message: Message) -> Result<(), Error>;
 
-    /// Subscribes to the changes of every partition.
+    /// Subscribes to the changes of every partition, and to heads.
     async fn subscribe_status(&self) -> Result<Subscription, Error>;
 
     /// Brings what is kept of every partition from a start on, and goes on with what is published. A position that the

@@ -7,9 +7,14 @@ use std::fmt;
 pub enum Subject {
     /// Outbox entries of one partition, to every subscriber.
     Status(u16),
+    /// Up to where the outbox of each partition goes, to every subscriber.
+    Head,
     /// Reports of gateways, each to one of those who serve them.
     Heartbeat,
 }
+
+/// Where heads go.
+pub const HEAD: &str = "rollcall.head";
 
 /// The subscription to every [`Subject::Status`].
 pub const ALL_STATUS: &str = "rollcall.status.*";
@@ -20,8 +25,10 @@ const HEARTBEAT: &str = "rollcall.heartbeat";
 impl Subject {
     /// Reads a subject as it is written. `None` if it is not one of ours.
     pub fn parse(text: &str) -> Option<Self> {
-        if text == HEARTBEAT {
-            return Some(Self::Heartbeat);
+        match text {
+            HEAD => return Some(Self::Head),
+            HEARTBEAT => return Some(Self::Heartbeat),
+            _ => {}
         }
         let subject = Self::Status(text.strip_prefix(STATUS)?.parse().ok()?);
         // One text for each subject: `+1` and `01` are numbers too.
@@ -33,6 +40,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(partition) => write!(f, "{STATUS}{partition}"),
+            Self::Head => f.write_str(HEAD),
             Self::Heartbeat => f.write_str(HEARTBEAT),
         }
     }
@@ -44,8 +52,13 @@ mod tests {
 
     #[test]
     fn a_subject_is_read_as_it_is_written() {
-        for subject in [Subject::Status(0), Subject::Status(1), Subject::Status(u16::MAX), Subject::Heartbeat]
-        {
+        for subject in [
+            Subject::Status(0),
+            Subject::Status(1),
+            Subject::Status(u16::MAX),
+            Subject::Head,
+            Subject::Heartbeat,
+        ] {
             assert_eq!(Subject::parse(&subject.to_string()), Some(subject));
         }
     }
@@ -53,7 +66,7 @@ mod tests {
     #[test]
     fn what_is_no_subject_is_not_read() {
         for text in
-            ["", "rollcall", "rollcall.status", "rollcall.status.", "rollcall.status.*", "rollcall.head"]
+            ["", "rollcall", "rollcall.status", "rollcall.status.", "rollcall.status.*", "rollcall.head.1"]
         {
             assert_eq!(Subject::parse(text), None, "{text}");
         }

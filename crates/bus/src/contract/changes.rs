@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 
 use super::{
     Tested, heartbeat, status,
-    tested::{heard, heard_texts, within},
+    tested::{brought, heard, heard_texts, within},
     trace,
 };
 use crate::{
-    port::{Error, Message},
+    port::{Error, Message, Start},
     subject::Subject,
 };
 
@@ -74,6 +74,19 @@ pub async fn the_trace_context_travels(bus: Tested) {
         within(bus.publish(message)).await.expect("the bus publishes");
         assert_eq!(heard(&mut listener).await.trace, context);
     }
+}
+
+pub async fn heads_are_heard_by_every_subscriber_and_not_kept(bus: Tested) {
+    let mut listeners = [bus.listener().await, bus.listener().await];
+
+    let head = Message { subject: Subject::Head, ..status(0, "head") };
+    within(bus.publish(head.clone())).await.expect("the bus publishes");
+    for listener in &mut listeners {
+        assert_eq!(heard(listener).await, head);
+    }
+    bus.tell(1, "changed").await;
+    let mut replay = bus.reader(Start::After(0)).await;
+    assert_eq!(brought(&mut replay).await.message, status(1, "changed"));
 }
 
 pub async fn requests_are_not_heard_by_subscribers(bus: Tested) {

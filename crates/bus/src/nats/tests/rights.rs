@@ -87,6 +87,9 @@ async fn no_user_may_subscribe_to_more() {
         if !["notifier", "node", "tap"].contains(&user) {
             forbidden.extend(["rollcall.status.*", "rollcall.status.1"]);
         }
+        if !["notifier", "node"].contains(&user) {
+            forbidden.push("rollcall.head");
+        }
         for other in USERS.iter().filter(|other| **other != user) {
             let mut subscription = client.subscribe(format!("_INBOX.{other}.>")).await.unwrap();
             refused(&mut refusals, user, other).await;
@@ -112,7 +115,7 @@ async fn no_user_may_publish_more() {
     for user in USERS {
         let (client, mut refusals) = stranger(&server, user).await;
         let mut forbidden = vec![
-            "rollcall.head".to_owned(),
+            "rollcall.head.1".to_owned(),
             "rollcall.status.1.2".to_owned(),
             "_INBOX.other.1".to_owned(),
             format!("$JS.API.STREAM.DELETE.{STREAM}"),
@@ -134,6 +137,9 @@ async fn no_user_may_publish_more() {
         }
         if ["subscription", "notifier", "tap"].contains(&user) {
             forbidden.push("rollcall.heartbeat".to_owned());
+        }
+        if !["presence", "node"].contains(&user) {
+            forbidden.push("rollcall.head".to_owned());
         }
         for subject in forbidden {
             client.publish(subject.clone(), Bytes::new()).await.unwrap();
