@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     changes: [Counter; 2],
     /// Slots of gateways that a change was put into.
     routed: Counter,
+    /// Heads heard.
+    pub(crate) heads: Counter,
     /// Messages that are no change.
     pub(crate) malformed: Counter,
     /// How often changes did not come, by partition.
@@ -53,11 +55,15 @@ impl Metrics {
                 "rollcall_notifier_changes_routed",
                 "Changes routed, each as often as to a gateway.",
             ),
+            heads: registry.counter(
+                "rollcall_notifier_heads",
+                "How often it was heard up to where the outboxes go, about once a second from each presence.",
+            ),
             malformed: registry
                 .counter("rollcall_notifier_messages_malformed", "Messages of the bus that are no change."),
             missed: registry.counter(
                 "rollcall_notifier_holes",
-                "How often changes of a partition did not come although later ones did; gateways read again.",
+                "How often changes of a partition did not come although later ones or heads did; gateways read again.",
             ),
             lost: registry.counter(
                 "rollcall_notifier_bus_lost",

@@ -2,7 +2,8 @@
 //!
 //! The entries of a partition are numbered without holes, but more than one process publishes them, so they come
 //! in no certain order. One that is missing for [`HOLE_LIMIT`] while later ones came is given up: it was committed
-//! before them, so who reads the partition's users now finds what it told.
+//! before them, so who reads the partition's users now finds what it told. That the last ones are missing is told by
+//! heads: the sequences that the store had when they were read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,6 +18,8 @@ use rollcall_runtime::clock::Monotonic;
 const HOLE_LIMIT: Duration = Duration::from_millis(500);
 /// The greatest number of entries held of one partition beyond one that is missing.
 const BEYOND_MAX: usize = 4_096;
+/// How long entries may be missing that a head told of; and how old heads are at most when they come.
+const HEAD_LIMIT: Duration = Duration::from_secs(1);
 /// What two readings of a clock in whole milliseconds may add to the time between them.
 const CLOCK_GRAIN: Duration = Duration::from_millis(2);
 
@@ -36,6 +39,8 @@ struct Track {
     beyond: BTreeSet<u64>,
     /// Since when that one is missing.
     open_since: Monotonic,
+    /// When a head was not what was heard: the time, the head, and the last that was heard.
+    doubt: Option<(Monotonic, u64, u64)>,
 }
 
 /// Up to where somebody has heard everything.
@@ -48,9 +53,10 @@ pub(crate) struct Heard {
 }
 
 impl Positions {
-    /// Begins with a subscription, in which nothing was heard yet.
-    pub(crate) fn begin(now: Monotonic) -> Self {
-        Self { since: now, partitions: BTreeMap::new() }
+    /// Begins with a subscription, in which nothing was heard yet. `published` are entries that were published before.
+    pub(crate) fn begin(now: Monotonic, published: impl IntoIterator<Item = (Partition, u64)>) -> Self {
+        let begun = |(partition, whole)| (partition, Track { whole, ..Track::default() });
+        Self { since: now, partitions: published.into_iter().map(begun).collect() }
     }
 
     /// Returns how long the subscription has lasted.
@@ -83,6 +89,20 @@ impl Positions {
         given_up.collect()
     }
 
+    /// Compares what was heard with the heads of all partitions from 0 on, and returns the partitions in which something
+    /// was missed: entries that a head told of at least [`HEAD_LIMIT`] ago did not come, or the store counts anew.
+    pub(crate) fn compare(&mut self, heads: &[u64], now: Monotonic) -> BTreeSet<Partition> {
+        let partitions = (0..).map(Partition).zip(heads);
+        let missed = partitions.filter_map(|(partition, head)| {
+            if *head == 0 && !self.partitions.contains_key(&partition) {
+                return None;
+            }
+            let track = self.partitions.entry(partition).or_default();
+            track.compare(*head, now).then_some(partition)
+        });
+        missed.collect()
+    }
+
     /// Lists the positions that can be told.
     pub(crate) fn whole(&self) -> impl Iterator<Item = (Partition, u64)> {
         self.partitions
@@ -99,15 +119,39 @@ impl Positions {
         if heard.ago.is_none_or(|ago| ago + CLOCK_GRAIN > age) {
             return Missed::Everything;
         }
-        let moved = self.partitions.iter().filter(|(partition, track)| {
-            let last = track.beyond.last().copied().unwrap_or(track.whole);
-            heard.positions.get(partition) != Some(&last)
-        });
+        let moved = self
+            .partitions
+            .iter()
+            .filter(|(partition, track)| heard.positions.get(partition) != Some(&track.last()));
         Missed::Of(moved.map(|(partition, _)| *partition).collect())
     }
 }
 
 impl Track {
+    /// Returns the last entry that was heard.
+    fn last(&self) -> u64 {
+        self.beyond.last().copied().unwrap_or(self.whole)
+    }
+
+    /// Compares with a head, and says whether something was missed.
+    fn compare(&mut self, head: u64, now: Monotonic) -> bool {
+        let last = self.last();
+        let mut missed = false;
+        match self.doubt {
+            Some((since, ..)) if now.since(since) < HEAD_LIMIT => return false,
+            // What was committed before has not come, or was there and is no more.
+            Some((_, before, heard)) if last < before || head < heard => {
+                missed = true;
+                self.whole = if last < before { before } else { head };
+                self.beyond.clear();
+            }
+            _ => {}
+        }
+        let last = self.last();
+        self.doubt = (head != last).then_some((now, head, last));
+        missed
+    }
+
     fn hear_beyond(&mut self, sequence: u64, now: Monotonic) {
         if self.beyond.is_empty() {
             self.open_since = now;
@@ -137,7 +181,7 @@ mod tests {
 
     /// Hears entries of one partition, each at its time.
     fn hearing(entries: &[(u64, u64)]) -> Positions {
-        let mut positions = Positions::begin(at(0));
+        let mut positions = Positions::begin(at(0), []);
         for (ms, sequence) in entries {
             positions.hear(P, *sequence, at(*ms));
         }
@@ -197,6 +241,57 @@ mod tests {
         assert_eq!(positions.give_up(at(0)), of(&[P]));
     }
 
+    /// Compares with heads of which that of P is this one.
+    fn compared(positions: &mut Positions, head: u64, ms: u64) -> BTreeSet<Partition> {
+        positions.compare(&[0, 0, 0, head], at(ms))
+    }
+
+    #[test]
+    fn last_entries_that_a_head_told_of_and_that_do_not_come_are_missed_and_never_sooner() {
+        let mut positions = Positions::begin(at(0), [(P, 7)]);
+        assert_eq!(compared(&mut positions, 9, 0), of(&[]));
+        assert_eq!(compared(&mut positions, 10, 999), of(&[]));
+        assert_eq!(compared(&mut positions, 10, 1_000), of(&[P]));
+        // 9 was told at 0; 10 is due a second after it was told by a head that counted.
+        assert_eq!(whole(&positions), [(P, 9)]);
+        assert_eq!(compared(&mut positions, 10, 2_000), of(&[P]));
+        assert_eq!(compared(&mut positions, 10, 9_000), of(&[]), "once is enough");
+        positions.hear(P, 11, at(9_000));
+        assert_eq!(whole(&positions), [(P, 11)]);
+    }
+
+    #[test]
+    fn what_comes_in_time_is_not_missed_however_fast_it_goes() {
+        let mut positions = Positions::begin(at(0), [(P, 7)]);
+        for n in 0..10 {
+            // The head is ahead of what came, then behind.
+            assert_eq!(compared(&mut positions, 9 + 2 * n, n * 1_000), of(&[]));
+            positions.hear(P, 8 + 2 * n, at(n * 1_000));
+            positions.hear(P, 9 + 2 * n, at(n * 1_000));
+            positions.hear(P, 10 + 2 * n, at(n * 1_000));
+            assert_eq!(compared(&mut positions, 9 + 2 * n, n * 1_000 + 500), of(&[]));
+        }
+    }
+
+    #[test]
+    fn a_partition_of_which_nothing_was_heard_is_missed_once_when_there_is_something() {
+        let mut positions = Positions::begin(at(0), []);
+        assert_eq!(compared(&mut positions, 0, 0), of(&[]));
+        assert_eq!(compared(&mut positions, 5, 1_000), of(&[]));
+        assert_eq!(compared(&mut positions, 5, 2_000), of(&[P]));
+        assert_eq!(compared(&mut positions, 5, 3_000), of(&[]));
+    }
+
+    #[test]
+    fn a_store_that_counts_anew_is_missed_and_followed() {
+        let mut positions = Positions::begin(at(0), [(P, 7)]);
+        assert_eq!(compared(&mut positions, 4, 0), of(&[]), "it may be that of a while ago");
+        assert_eq!(compared(&mut positions, 4, 1_000), of(&[P]));
+        positions.hear(P, 5, at(1_000));
+        assert_eq!(whole(&positions), [(P, 5)]);
+        assert_eq!(compared(&mut positions, 5, 2_000), of(&[]));
+    }
+
     fn heard(positions: &[(Partition, u64)], ago: u64) -> Heard {
         Heard { positions: positions.iter().copied().collect(), ago: Some(Duration::from_millis(ago)) }
     }
@@ -231,7 +326,7 @@ mod tests {
         fn in_whatever_order_entries_come_the_position_is_the_greatest_without_a_hole_before(
             order in Just((1..=20_u64).collect::<Vec<_>>()).prop_shuffle(),
         ) {
-            let mut positions = Positions::begin(at(0));
+            let mut positions = Positions::begin(at(0), []);
             let mut came = BTreeSet::new();
             for sequence in order {
                 positions.hear(P, sequence, at(1));

@@ -79,10 +79,10 @@ impl Router {
         Self { index: Mutex::new(index), limit, clock }
     }
 
-    /// Lets gateways attach: from now on every change is heard.
-    pub(crate) fn open(&self) {
+    /// Lets gateways attach: from now on every change is heard. `published` are entries that were published before.
+    pub(crate) fn open(&self, published: impl IntoIterator<Item = (Partition, u64)>) {
         let mut index = self.index.lock();
-        index.positions = Positions::begin(self.clock.monotonic());
+        index.positions = Positions::begin(self.clock.monotonic(), published);
         index.closed = None;
     }
 
@@ -163,6 +163,22 @@ impl Router {
     /// Passes over an entry that nobody can have interest in.
     pub(crate) fn skip(&self, partition: Partition, sequence: u64) {
         self.index.lock().positions.hear(partition, sequence, self.clock.monotonic());
+    }
+
+    /// Has all gateways read again what heads say was missed; returns in how many partitions that is so.
+    pub(crate) fn compare(&self, heads: &[u64]) -> usize {
+        let (missed, mailboxes) = {
+            let mut index = self.index.lock();
+            let missed = index.positions.compare(heads, self.clock.monotonic());
+            if missed.is_empty() {
+                return 0;
+            }
+            (missed, index.mailboxes.values().cloned().collect::<Vec<_>>())
+        };
+        for mailbox in mailboxes {
+            mailbox.resync(Missed::Of(missed.clone()));
+        }
+        missed.len()
     }
 
     /// Tells all gateways up to where everything was heard, and to read again where that was not so. Returns in how

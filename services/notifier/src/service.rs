@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use prost::Message as _;
-use rollcall_bus::{Bus, Message, Subject, Subscription};
+use rollcall_bus::{Bus, Kept, Message, Start, Subject, Subscription};
 use rollcall_domain::partition::Partition;
 use rollcall_proto::{
     event::v1::{
-        Change,
+        Change, Heads,
         event_service_server::{self, EventServiceServer},
     },
     notifier::v1::notifier_service_server::{self, NotifierServiceServer},
@@ -22,7 +23,7 @@ use rollcall_runtime::{
     tls::Tls,
     trace,
 };
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 use tonic::service::Routes;
 use tracing::{debug, field::Empty, info, info_span, warn};
 
@@ -40,6 +41,8 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How often gateways are told up to where everything was heard.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long it may take to learn what was published last; without, more is read again than need be.
+const PUBLISHED_LIMIT: Duration = Duration::from_millis(500);
 /// The longest pause there is between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -105,6 +108,13 @@ impl Service {
     }
 }
 
+/// A subscription to the bus.
+struct Heard {
+    /// Entries that were published before, the last of each partition.
+    published: Vec<(Partition, u64)>,
+    subscription: Subscription,
+}
+
 /// Hears the bus, and routes what it hears.
 struct Ear {
     bus: Arc<dyn Bus>,
@@ -114,7 +124,7 @@ struct Ear {
 }
 
 impl Ear {
-    async fn run(&mut self, first: Option<Subscription>) {
+    async fn run(&mut self, first: Option<Heard>) {
         let mut subscription = first;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -128,9 +138,11 @@ impl Ear {
         }
     }
 
-    async fn subscribe(&self) -> Option<Subscription> {
+    async fn subscribe(&self) -> Option<Heard> {
+        // Before the subscription: what is published meanwhile is missed, and found to be.
+        let published = timeout(PUBLISHED_LIMIT, self.published()).await.unwrap_or_default();
         match self.bus.subscribe_status().await {
-            Ok(subscription) => Some(subscription),
+            Ok(subscription) => Some(Heard { published, subscription }),
             Err(error) => {
                 warn!(%error, "could not subscribe to changes, trying again");
                 None
@@ -138,9 +150,25 @@ impl Ear {
         }
     }
 
+    /// Lists the last entries that were published, as far as they are known.
+    async fn published(&self) -> Vec<(Partition, u64)> {
+        let before = match self.bus.replay(Start::Now).await {
+            Ok(replay) => replay.before,
+            Err(error) => {
+                debug!(%error, "could not learn what was published last");
+                Vec::new()
+            }
+        };
+        let read = before.into_iter().filter_map(|Kept { message, .. }| match message.subject {
+            Subject::Status(partition) => Some((Partition(partition), Change::decode(message.payload).ok()?)),
+            _ => None,
+        });
+        read.map(|(partition, change)| (partition, change.sequence)).collect()
+    }
+
     /// Routes all that a subscription brings, until it ends.
-    async fn hear(&mut self, mut subscription: Subscription) {
-        self.router.open();
+    async fn hear(&mut self, Heard { published, mut subscription }: Heard) {
+        self.router.open(published);
         self.ready.ready();
         info!("listening to changes");
         let mut tell = tokio::time::interval(TELL_EVERY);
@@ -161,7 +189,23 @@ impl Ear {
     }
 
     fn tell(&self) {
-        let missed = self.router.tell();
+        self.count_missed(self.router.tell());
+    }
+
+    fn compare(&self, heads: Bytes) {
+        match Heads::decode(heads) {
+            Ok(Heads { sequences }) => {
+                self.metrics.heads.inc();
+                self.count_missed(self.router.compare(&sequences));
+            }
+            Err(error) => {
+                self.metrics.malformed.inc();
+                warn!(%error, "skipped heads that cannot be read");
+            }
+        }
+    }
+
+    fn count_missed(&self, missed: usize) {
         if missed > 0 {
             self.metrics.missed.inc_by(missed as u64);
             warn!(partitions = missed, "changes did not come, gateways read again");
@@ -170,8 +214,11 @@ impl Ear {
 
     fn route(&self, message: Message) {
         let subject = message.subject;
-        let Subject::Status(partition) = subject else { return };
-        let partition = Partition(partition);
+        let partition = match subject {
+            Subject::Status(partition) => Partition(partition),
+            Subject::Head => return self.compare(message.payload),
+            Subject::Heartbeat => return,
+        };
         let change = match Change::decode(message.payload) {
             Ok(change) => change,
             Err(error) => {

@@ -11,7 +11,7 @@ use prost::Message as _;
 use rollcall_bus::{Bus, Error, Message, Replay, Requests, Start, Subject, Subscription};
 use rollcall_notifier::{Config, Service};
 use rollcall_proto::{
-    event::v1::{Change, ChangeKind},
+    event::v1::{Change, ChangeKind, Heads},
     notifier::v1::{
         AttachRequest, AttachResponse, Position, Resume, Resync, User,
         notifier_service_client::NotifierServiceClient,
@@ -73,6 +73,12 @@ impl PlayedBus {
         let payload = change(user, version).encode_to_vec().into();
         let trace = TraceParent::default();
         self.publish(Message { subject: Subject::Status(partition), trace, payload }).await.unwrap();
+    }
+
+    async fn heads(&self, sequences: &[u64]) {
+        let payload = Heads { sequences: sequences.to_vec() }.encode_to_vec().into();
+        let trace = TraceParent::default();
+        self.publish(Message { subject: Subject::Head, trace, payload }).await.unwrap();
     }
 
     fn end_subscription(&self) {
@@ -311,6 +317,30 @@ async fn a_change_that_never_comes_is_read_again_by_gateways_and_positions_go_on
     assert_eq!(resync, Resync { everything: false, partitions: vec![4] });
     bus.change_in(4, "alice", 4).await;
     assert_eq!(gateway.told(|told| told.get(&4) == Some(&4)).await.get(&4), Some(&4));
+}
+
+#[tokio::test]
+async fn a_last_change_that_never_comes_is_read_again_by_gateways_when_heads_tell_of_it() {
+    let (bus, url, _) = start();
+    let mut gateway = Gateway::attach(&url).await;
+    gateway.add(1, &["alice"]).await;
+    assert_eq!(gateway.acknowledged().await, 1);
+    bus.change_in(4, "alice", 1).await;
+    assert_eq!(gateway.changes().await.len(), 1);
+
+    let clock = Clock::new();
+    let begun = clock.monotonic();
+    let resync = loop {
+        // All came of partition 4 but the last.
+        bus.heads(&[0, 0, 0, 0, 2]).await;
+        if let Ok(resync) = tokio::time::timeout(Duration::from_millis(100), gateway.resync()).await {
+            break resync;
+        }
+    };
+    assert_eq!(resync, Resync { everything: false, partitions: vec![4] });
+    assert!(clock.monotonic().since(begun) >= Duration::from_millis(999), "it may be on its way for a while");
+    bus.change_in(4, "alice", 3).await;
+    gateway.told(|told| told.get(&4) == Some(&3)).await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //! what gateways call in `sessions`.
 
 mod admin;
+mod beacon;
 mod clears;
 mod config;
 mod error;

@@ -27,6 +27,7 @@ use tonic::service::Routes;
 
 use crate::{
     admin::Admin,
+    beacon::Beacon,
     clears::{ClearLooks, Clears},
     config::Config,
     error::Error,
@@ -59,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) clears: Clears,
     pub(crate) publishing: Publishing,
     pub(crate) relay: Relay,
+    pub(crate) beacon: Beacon,
 }
 
 impl Service {
@@ -90,8 +92,18 @@ impl Service {
 
     /// Serves until `shutdown`, and then publishes what its last calls committed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Parts { admin, gateways, sessions, reports, undertaker, sweep, clears, publishing, relay } =
-            self.parts;
+        let Parts {
+            admin,
+            gateways,
+            sessions,
+            reports,
+            undertaker,
+            sweep,
+            clears,
+            publishing,
+            relay,
+            beacon,
+        } = self.parts;
         let stop = shutdown.child_token();
         let mut tasks = Supervisor::new(stop.clone());
         // Cancelled once all who commit have ended: each of them holds a share of the guard.
@@ -112,7 +124,8 @@ impl Service {
         tasks.spawn("leases", endless(undertaker.run(stop.clone())));
         tasks.spawn("sweep", holding(share(), endless(sweep.run(stop.clone()))));
         tasks.spawn("clears", holding(share(), endless(clears.run(stop.clone()))));
-        tasks.spawn("relay", endless(relay.run(stop)));
+        tasks.spawn("relay", endless(relay.run(stop.clone())));
+        tasks.spawn("beacon", endless(beacon.run(stop)));
         tasks.spawn("publication", endless(publishing.run(committed)));
         drop(guard);
         self.ready.ready();
@@ -185,7 +198,8 @@ impl Parts {
                 metrics,
             },
             publishing,
-            relay: Relay::new(store, bus, config.relay_after, config.relay_every, counts),
+            relay: Relay::new(store.clone(), bus.clone(), config.relay_after, config.relay_every, counts),
+            beacon: Beacon { store, bus },
         }
     }
 }

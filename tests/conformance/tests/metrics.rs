@@ -210,3 +210,27 @@ async fn each_process_of_a_cluster_answers_its_operator() {
         assert!(metrics.series().any(|series| series.starts_with("rollcall_bus_")), "{address}");
     }
 }
+
+#[tokio::test]
+async fn each_notifier_hears_how_much_there_is_and_misses_nothing_while_all_is_well() {
+    let rollcall = Rollcall::start().await;
+    let app = rollcall.app().await;
+    let mut bob = app.session("bob", "d").await;
+    let mut notifiers = 0;
+    for address in rollcall.ops() {
+        let begun = Metrics::read(address).await;
+        if !begun.series().any(|series| series.starts_with("rollcall_notifier_heads")) {
+            continue;
+        }
+        notifiers += 1;
+        let mut metrics = begun;
+        eventually("some heads", async || {
+            bob.set(&format!("{notifiers}")).await.ok();
+            metrics = Metrics::read(address).await;
+            metrics.of("rollcall_notifier_heads_total") >= 4
+        })
+        .await;
+        assert_eq!(metrics.of("rollcall_notifier_holes_total"), 0);
+    }
+    assert!(notifiers > 0, "some process is a notifier");
+}

@@ -27,7 +27,7 @@ fn event(name: &str, record_version: u64) -> Event {
 
 fn open(limit: usize) -> Router {
     let router = Router::new(limit, Clock::new());
-    router.open();
+    router.open([]);
     router
 }
 
@@ -140,7 +140,7 @@ async fn a_stream_has_a_limit() {
 async fn nobody_is_attached_while_changes_are_not_heard() {
     let router = Router::new(10, Clock::new());
     assert_eq!(router.attach().unwrap_err(), StreamEnd::BusLost);
-    router.open();
+    router.open([]);
     let Attached { mailbox, .. } = router.attach().unwrap();
     router.close(StreamEnd::BusLost);
     assert_eq!(ready(&mailbox), Some(Err(StreamEnd::BusLost)));
