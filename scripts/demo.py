@@ -90,7 +90,9 @@ class Server:
         self.ctl = binaries / "rollcallctl"
         file = processes.folder / "addresses.json"
         command = [binaries / "rollcall", "--demo", "--profile", "fast", "--listen", "127.0.0.1:0"]
-        command += ["--admin-listen", "127.0.0.1:0", "--subscription-listen", "127.0.0.1:0", "--addresses-file", file]
+        for service in ["admin", "subscription", "notifier"]:
+            command += [f"--{service}-listen", "127.0.0.1:0"]
+        command += ["--addresses-file", file]
         self.process = processes.start("rollcall", command)
         deadline = time.monotonic() + LIMIT
         while not file.exists():

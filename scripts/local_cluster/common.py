@@ -24,7 +24,7 @@ MOST_INSTANCES = 5
 STAGES = [["redis", "nats"], ["notifier", "subscription", "presence"], ["gateway"]]
 ENGINES = STAGES[0]
 # Users of the bus, as deploy/nats/users.conf names them, and the one of the store.
-BUS_USERS = ["gateway", "presence", "subscription", "notifier", "node"]
+BUS_USERS = ["gateway", "presence", "subscription", "notifier", "node", "tap"]
 STORE_USER = "rollcall"
 # Where the certificates lie by which the processes know each other, in the folder of the cluster.
 CERTS = "secrets/certs"

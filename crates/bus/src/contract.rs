@@ -8,11 +8,12 @@
 #![expect(missing_docs, reason = "the name of a claim says what it checks")]
 
 pub mod changes;
+pub mod replays;
 pub mod requests;
 mod tested;
 pub mod twins;
 
-pub use tested::{LIMIT, Tested, heard, heartbeat, status, trace};
+pub use tested::{LIMIT, Tested, brought, clock, heard, heartbeat, status, trace};
 
 /// Makes a test of each claim. The argument is evaluated in each test, where it may await, and gives a bus.
 ///
@@ -34,6 +35,18 @@ macro_rules! bus_contract {
                 a_subscriber_that_goes_does_not_stop_the_others,
                 messages_wait_for_a_subscriber_that_reads_late,
                 concurrent_publishers_lose_nothing_and_each_keeps_its_order;
+            replays:
+                what_is_kept_is_brought_as_it_was_sent_and_in_its_order,
+                a_replay_goes_on_with_what_is_published,
+                a_replay_from_now_brings_nothing_that_was_published_before,
+                a_replay_begins_after_a_position,
+                a_replay_begins_at_a_time,
+                a_position_that_was_not_reached_is_anothers_and_all_is_brought,
+                the_last_message_of_each_quiet_partition_is_told,
+                positions_and_times_increase_and_it_is_told_how_many_follow,
+                a_replay_waits_for_a_slow_reader,
+                each_reader_is_brought_everything_once,
+                requests_are_not_kept;
             requests:
                 a_request_is_answered,
                 a_request_arrives_as_it_was_sent,
@@ -66,7 +79,11 @@ mod tests {
     #[test]
     fn every_claim_is_made_a_test() {
         let listed = include_str!("contract.rs");
-        let modules = [include_str!("contract/changes.rs"), include_str!("contract/requests.rs")];
+        let modules = [
+            include_str!("contract/changes.rs"),
+            include_str!("contract/replays.rs"),
+            include_str!("contract/requests.rs"),
+        ];
         let claims = modules.iter().flat_map(|text| text.split("\npub async fn ").skip(1));
         for claim in claims.filter_map(|text| text.split('(').next()) {
             let is_listed = listed.lines().any(|line| line.trim_end_matches([',', ';']).trim() == claim);

@@ -11,5 +11,5 @@ pub mod subject;
 
 pub use memory::MemoryBus;
 pub use nats::NatsBus;
-pub use port::{Bus, Error, Message, Request, Requests, Subscription};
+pub use port::{Bus, Error, Kept, Message, Replay, Request, Requests, Start, Subscription};
 pub use subject::Subject;

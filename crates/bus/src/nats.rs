@@ -5,6 +5,8 @@
 //! subscriber waits for JetStream, and a publish that is `Ok` is kept. While the stream is away subscribers hear
 //! what is published, and publishers are told that it failed; what they publish again is heard twice.
 //!
+//! **Replays** read that stream, each by a consumer of its own; see `replay`.
+//!
 //! **Requests** go to one of the queue group that serves their subject; see `serve` for why none is served long
 //! after it timed out.
 //!
@@ -20,6 +22,7 @@ mod error;
 mod inbox;
 mod link;
 mod options;
+mod replay;
 mod serve;
 mod stream;
 mod subscribe;
@@ -56,7 +59,7 @@ pub use self::{
     stream::{Limits, STREAM, StreamError},
 };
 use crate::{
-    port::{Bus, Error, Message, Requests, Subscription},
+    port::{Bus, Error, Message, Replay, Requests, Start, Subscription},
     subject::Subject,
 };
 
@@ -158,6 +161,11 @@ impl Bus for NatsBus {
         self.in_force(subscribed).await
     }
 
+    async fn replay(&self, start: Start) -> Result<Replay, Error> {
+        let begun = async { replay::replay(&*self.connection.link().await?, start, &self.options).await };
+        self.in_force(begun).await
+    }
+
     async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error> {
         let subject = message.subject;
         if matches!(subject, Subject::Status(_)) {
@@ -182,10 +190,10 @@ impl Bus for NatsBus {
 }
 
 impl NatsBus {
-    /// Waits for a subscription to be in force, no longer than is granted.
+    /// Waits for a subscription or a replay to be in force, no longer than is granted.
     async fn in_force<T>(&self, subscribed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let limit = self.options.connect_timeout;
-        let timed_out = Error::Unavailable(format!("the subscription is not in force within {limit:?}"));
+        let timed_out = Error::Unavailable(format!("it is not in force within {limit:?}"));
         time::timeout(limit, subscribed).await.unwrap_or(Err(timed_out))
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Where a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// Outbox entries of one partition, to every subscriber.
     Status(u16),

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use rollcall_client::{DeviceId, Platform};
 
 use crate::commands::{
-    admin_token, app_audit, app_create, app_key, app_set, app_show, certs, friend_add, friend_import,
+    admin_token, app_audit, app_create, app_key, app_set, app_show, certs, events, friend_add, friend_import,
     friend_list, friend_remove, kick, status_get, status_set, subscribe, token, watch,
 };
 
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Subscribe(subscribe::Args),
     /// Shows statuses as they change, until Ctrl-C
     Watch(watch::Args),
+    /// Shows every change of an app or of all apps, from now on or since some time, until Ctrl-C
+    Events(events::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -195,6 +197,17 @@ pub(crate) struct FriendOptions {
     /// Address of the subscription service, which keeps friends; https:// with the three options of certificates
     #[arg(long, env = "ROLLCALL_SUBSCRIPTION", value_name = "URL", default_value = "http://127.0.0.1:7702")]
     pub(crate) subscription: String,
+    #[command(flatten)]
+    pub(crate) call: CallOptions,
+}
+
+/// Options of commands for operators that are about the feed of changes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct FeedOptions {
+    /// Address of a notifier, which brings changes; https:// with the three options of certificates
+    #[arg(long, env = "ROLLCALL_NOTIFIER", value_name = "URL", default_value = "http://127.0.0.1:7703")]
+    pub(crate) notifier: String,
     #[command(flatten)]
     pub(crate) call: CallOptions,
 }

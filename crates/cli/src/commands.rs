@@ -7,6 +7,7 @@ pub(crate) mod app_key;
 pub(crate) mod app_set;
 pub(crate) mod app_show;
 pub(crate) mod certs;
+pub(crate) mod events;
 pub(crate) mod friend_add;
 pub(crate) mod friend_import;
 pub(crate) mod friend_list;
@@ -33,6 +34,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::App(App::Audit(args)) => app_audit::run(args).await,
         Command::AdminToken(args) => admin_token::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Events(args) => events::run(args).await,
         Command::Kick(args) => kick::run(args).await,
         Command::Friend(Friend::Add(args)) => friend_add::run(args).await,
         Command::Friend(Friend::Remove(args)) => friend_remove::run(args).await,

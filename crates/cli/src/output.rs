@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use comfy_table::{Row, Table, presets::NOTHING};
@@ -10,6 +10,9 @@ use rollcall_client::{OnlineDetail, UserFailure, UserStatus};
 use serde::Serialize;
 
 use crate::{escape, failure::Failure};
+
+/// The end of the year 9999 in microseconds since the Unix epoch: what can be written as a date.
+const LATEST: u64 = 253_402_300_799_999_999;
 
 /// A status as JSON.
 #[derive(Debug, Serialize)]
@@ -152,6 +155,15 @@ impl LiveTable {
     }
 }
 
+/// Writes a time given in microseconds since the Unix epoch, as in `2026-01-02T03:04:05.678Z`; a number if it is none
+/// that a clock shows.
+pub(crate) fn date_time(micros: u64) -> String {
+    if micros > LATEST {
+        return micros.to_string();
+    }
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_micros(micros)).to_string()
+}
+
 /// Writes the time of day in UTC, as in `12:34:56Z`.
 fn time_of_day(now: Duration) -> String {
     let seconds = now.as_secs() % 86_400;
@@ -224,6 +236,12 @@ mod tests {
         assert!(table.ends_with("\\u{1b}[2J\\nroot  ONLINE\n"));
         let row = LiveTable::new([]).row(&status("\u{202e}\r"), Duration::ZERO);
         assert!(row.ends_with("\\u{202e}\\r\n"), "{row}");
+    }
+
+    #[test]
+    fn a_time_that_no_clock_shows_is_a_number() {
+        assert_eq!(date_time(LATEST), "9999-12-31T23:59:59.999Z");
+        assert_eq!(date_time(u64::MAX), u64::MAX.to_string());
     }
 
     #[test]

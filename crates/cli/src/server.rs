@@ -10,7 +10,7 @@ use tonic::{
 };
 
 use crate::{
-    args::{AdminOptions, CallOptions, FriendOptions, Secret},
+    args::{AdminOptions, CallOptions, FeedOptions, FriendOptions, Secret},
     failure::Failure,
 };
 
@@ -40,6 +40,14 @@ impl FriendOptions {
     pub(crate) fn server(&self) -> Server<'_> {
         let (address, option) = (self.subscription.as_str(), "--subscription");
         Server { role: Role::Subscription, address, option, token: None, call: &self.call }
+    }
+}
+
+impl FeedOptions {
+    /// Returns the server of the feed.
+    pub(crate) fn server(&self) -> Server<'_> {
+        let (address, option) = (self.notifier.as_str(), "--notifier");
+        Server { role: Role::Notifier, address, option, token: None, call: &self.call }
     }
 }
 

@@ -171,18 +171,20 @@ impl Listener for LinkListener {
 }
 
 /// SIGINT and SIGTERM.
-struct Stop {
+pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self, Failure> {
+    /// Begins to take them.
+    pub(crate) fn new() -> Result<Self, Failure> {
         let on = |kind| signal(kind).map_err(Failure::System);
         Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
     }
 
-    async fn wait(&mut self) {
+    /// Waits for one.
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

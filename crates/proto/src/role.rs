@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{admin, gateway, notifier, presence, subscription};
+use crate::{admin, event, gateway, notifier, presence, subscription};
 
 /// What stands behind the name of a role in a certificate.
 pub const DOMAIN: &str = "rollcall.internal";
@@ -83,7 +83,8 @@ pub fn callers(service: &str) -> &'static [Role] {
         presence::v1::presence_service_server::SERVICE_NAME
         | subscription::v1::subscription_service_server::SERVICE_NAME => &[Role::Gateway, Role::Backend],
         presence::v1::last_online_service_server::SERVICE_NAME => &[Role::Subscription],
-        presence::v1::user_service_server::SERVICE_NAME
+        event::v1::event_service_server::SERVICE_NAME
+        | presence::v1::user_service_server::SERVICE_NAME
         | subscription::v1::friend_service_server::SERVICE_NAME => &[Role::Backend, Role::Operator],
         admin::v1::admin_service_server::SERVICE_NAME | REFLECTION => &[Role::Operator],
         _ => &[],
@@ -113,6 +114,7 @@ mod tests {
         assert_eq!(callers("rollcall.subscription.v1.SubscriptionService"), [Role::Gateway, Role::Backend]);
         assert_eq!(callers("rollcall.presence.v1.LastOnlineService"), [Role::Subscription]);
         assert_eq!(callers("rollcall.presence.v1.UserService"), [Role::Backend, Role::Operator]);
+        assert_eq!(callers("rollcall.event.v1.EventService"), [Role::Backend, Role::Operator]);
         assert_eq!(callers("rollcall.subscription.v1.FriendService"), [Role::Backend, Role::Operator]);
         assert_eq!(callers("rollcall.admin.v1.AdminService"), [Role::Operator]);
         assert_eq!(callers("grpc.reflection.v1.ServerReflection"), [Role::Operator]);

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
+use rollcall_bus::{Bus, Error, Message, Replay, Requests, Start, Subject, Subscription};
 use rollcall_domain::{
     friend::FriendList,
     id::{AppId, BootId, DeviceId, Platform, SessionId, UserId},
@@ -86,6 +86,10 @@ impl Bus for BreakableBus {
     }
 
     async fn subscribe_status(&self) -> Result<Subscription, Error> {
+        Err(Error::Unavailable("not in these tests".to_owned()))
+    }
+
+    async fn replay(&self, _start: Start) -> Result<Replay, Error> {
         Err(Error::Unavailable("not in these tests".to_owned()))
     }
 

@@ -20,12 +20,13 @@ use crate::server::{self, ATTEMPTS, Folder, PATIENCE, Process};
 const PROGRAM_VARIABLE: &str = "ROLLCALL_NATS_SERVER";
 
 /// The passwords that the file of users takes from the environment; all are the same.
-const PASSWORDS: [&str; 5] = [
+const PASSWORDS: [&str; 6] = [
     "ROLLCALL_GATEWAY_PASSWORD",
     "ROLLCALL_PRESENCE_PASSWORD",
     "ROLLCALL_SUBSCRIPTION_PASSWORD",
     "ROLLCALL_NOTIFIER_PASSWORD",
     "ROLLCALL_NODE_PASSWORD",
+    "ROLLCALL_TAP_PASSWORD",
 ];
 
 /// Where the users begin in the file that is deployed, and the user who may do anything.
@@ -89,6 +90,11 @@ impl NatsServer {
     /// Returns where a file of the server's folder is.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Returns the id of the server's process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Ends the server as `kill -9` does; its kernel closes its connections.

@@ -88,6 +88,11 @@ impl RedisServer {
         connection
     }
 
+    /// Returns the id of the server's process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Ends the server as `kill -9` does; its kernel closes its connections.
     pub fn kill(&mut self) {
         self.process.kill();

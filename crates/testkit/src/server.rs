@@ -32,6 +32,11 @@ pub(crate) struct Folder {
 }
 
 impl Process {
+    /// Returns the process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Ends the server as `kill -9` does; its kernel closes its connections.
     pub(crate) fn kill(&mut self) {
         self.0.kill().expect("a child can be killed");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall_runtime::metrics::{Counter, Registry};
+use rollcall_runtime::metrics::{Counter, Gauge, Registry};
 
 use crate::router::Router;
 
@@ -70,5 +70,31 @@ impl Metrics {
     pub(crate) fn routed(&self, gateways: usize) {
         self.changes[usize::from(gateways == 0)].inc();
         self.routed.inc_by(gateways as u64);
+    }
+}
+
+/// The instruments of the feed.
+#[derive(Debug)]
+pub(crate) struct FeedMetrics {
+    /// Those who follow now.
+    pub(crate) followers: Gauge,
+    /// Changes brought to followers.
+    pub(crate) events: Counter,
+    /// Gaps that followers were told of, save for those of what is kept no more.
+    pub(crate) gaps: Counter,
+}
+
+impl FeedMetrics {
+    /// Makes the instruments.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        Self {
+            followers: registry
+                .gauge("rollcall_notifier_followers", "Internal services that follow all changes."),
+            events: registry.counter("rollcall_notifier_feed_events", "Changes brought to followers."),
+            gaps: registry.counter(
+                "rollcall_notifier_feed_gaps",
+                "Gaps in the sequence of a partition that followers were told of.",
+            ),
+        }
     }
 }

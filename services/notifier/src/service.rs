@@ -1,4 +1,4 @@
-//! The notifier as a whole: hears the bus, serves gateways.
+//! The notifier as a whole: hears the bus, serves gateways and followers of the feed.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -6,8 +6,11 @@ use prost::Message as _;
 use rollcall_bus::{Bus, Message, Subject, Subscription};
 use rollcall_domain::partition::Partition;
 use rollcall_proto::{
-    event::v1::Change,
-    notifier::v1::notifier_service_server::{NotifierServiceServer, SERVICE_NAME},
+    event::v1::{
+        Change,
+        event_service_server::{self, EventServiceServer},
+    },
+    notifier::v1::notifier_service_server::{self, NotifierServiceServer},
 };
 use rollcall_runtime::{
     Clock,
@@ -27,8 +30,9 @@ use crate::{
     config::Config,
     error::{Error, StreamEnd},
     event::Event,
+    feed::Feed,
     grpc::Grpc,
-    metrics::Metrics,
+    metrics::{FeedMetrics, Metrics},
     router::{INTEREST_LIMIT, Router},
 };
 
@@ -46,6 +50,8 @@ pub struct Service {
     ready: ops::Part,
     router: Arc<Router>,
     metrics: Metrics,
+    feed: Arc<FeedMetrics>,
+    clock: Clock,
 }
 
 impl Service {
@@ -53,9 +59,10 @@ impl Service {
     pub fn bind(config: &Config, bus: Arc<dyn Bus>, clock: Clock, ops: &Ops) -> Result<Self, Error> {
         let ready = ops.readiness.part("notifier");
         let listener = Listener::bind(config.listen)?;
-        let router = Arc::new(Router::new(INTEREST_LIMIT, clock));
+        let router = Arc::new(Router::new(INTEREST_LIMIT, clock.clone()));
         let metrics = Metrics::new(&ops.metrics, &router);
-        Ok(Self { listener, bus, ready, router, metrics })
+        let feed = Arc::new(FeedMetrics::new(&ops.metrics));
+        Ok(Self { listener, bus, ready, router, metrics, feed, clock })
     }
 
     /// Takes connections as `tls` says; in clear text unless told otherwise.
@@ -75,6 +82,7 @@ impl Service {
     /// all streams end, and gateways attach anew and are told what to read again.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let router = self.router;
+        let bus = Arc::clone(&self.bus);
         let mut ear =
             Ear { bus: self.bus, router: Arc::clone(&router), ready: self.ready, metrics: self.metrics };
         // Before the server, so that the first gateway need not try twice.
@@ -82,8 +90,12 @@ impl Service {
 
         let stop = shutdown.child_token();
         let mut tasks = Supervisor::new(stop.clone());
-        let routes = Routes::new(NotifierServiceServer::new(Grpc::new(Arc::clone(&router))));
-        tasks.spawn("gRPC server", grpc::serve(self.listener, routes, &[SERVICE_NAME], stop.clone()));
+        let feed = Feed::new(bus, self.clock, self.feed, stop.clone());
+        let routes = Routes::new(NotifierServiceServer::new(Grpc::new(Arc::clone(&router))))
+            .add_service(EventServiceServer::new(feed));
+        let names = [notifier_service_server::SERVICE_NAME, event_service_server::SERVICE_NAME];
+        let stopping = stop.clone();
+        tasks.spawn("gRPC server", async move { grpc::serve(self.listener, routes, &names, stopping).await });
         tasks.spawn("listening to the bus", async move {
             stop.run_until_cancelled(ear.run(first)).await;
             router.close(StreamEnd::Stopping);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message as _;
-use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
+use rollcall_bus::{Bus, Error, Message, Replay, Requests, Start, Subject, Subscription};
 use rollcall_notifier::{Config, Service};
 use rollcall_proto::{
     event::v1::{Change, ChangeKind},
@@ -43,6 +43,10 @@ impl Bus for PlayedBus {
         let (sender, messages) = mpsc::channel(16);
         *self.subscriber.lock() = Some(sender);
         Ok(Subscription { messages })
+    }
+
+    async fn replay(&self, _: Start) -> Result<Replay, Error> {
+        Err(Error::Unavailable("not in these tests".to_owned()))
     }
 
     async fn request(&self, message: Message, _: Duration) -> Result<Bytes, Error> {

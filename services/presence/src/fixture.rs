@@ -61,7 +61,7 @@ impl Fixture {
         let parts = Parts::new(
             &config,
             store.clone(),
-            Arc::new(MemoryBus::new()),
+            Arc::new(MemoryBus::new(Clock::store_clock())),
             Clock::new(),
             &Registry::default(),
         );

@@ -31,7 +31,7 @@ pub struct Args {
     /// Where the subscription and friend services are reached [default: 127.0.0.1:7702]
     #[arg(long, value_name = "ADDRESS")]
     pub subscription_listen: Option<SocketAddr>,
-    /// Where the notifier is reached [default: 127.0.0.1:0]
+    /// Where the notifier and its feed of changes are reached [default: 127.0.0.1:7703]
     #[arg(long, value_name = "ADDRESS")]
     pub notifier_listen: Option<SocketAddr>,
     /// Create an app with two users, show a page to play them in, and print what to paste into other terminals to see

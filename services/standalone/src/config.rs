@@ -25,7 +25,7 @@ pub struct Config {
     pub presence: rollcall_presence::Config,
     /// Subscription; operators and backends connect to its `listen`.
     pub subscription: rollcall_subscription::Config,
-    /// The notifier.
+    /// The notifier; operators and backends connect to its `listen` for the feed of changes.
     pub notifier: rollcall_notifier::Config,
     /// The store.
     pub store: StoreConfig,
@@ -54,7 +54,7 @@ impl Config {
         config.gateway.listen = own(7700);
         config.presence.listen = own(7701);
         config.subscription.listen = own(7702);
-        config.notifier.listen = own(0);
+        config.notifier.listen = own(7703);
         // There is no other gateway to move to.
         config.gateway.drain = Duration::ZERO;
         config.connect("", "", "");

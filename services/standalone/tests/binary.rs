@@ -47,10 +47,10 @@ impl Folder {
 
     /// Starts on free ports.
     fn start(&self, arguments: &[&str]) -> Running {
-        let free =
-            ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--subscription-listen=127.0.0.1:0"];
+        let free = ["--listen", "--admin-listen", "--subscription-listen", "--notifier-listen"];
+        let free = free.map(|flag| format!("{flag}=127.0.0.1:0"));
         let output = fs::File::create(self.0.join("out.txt")).unwrap();
-        let mut command = self.command(&free);
+        let mut command = self.command(&free.each_ref().map(String::as_str));
         command.args(["--addresses-file", "addresses.json"]).args(arguments);
         Running(command.stdout(output).stderr(Stdio::null()).spawn().unwrap())
     }

@@ -31,8 +31,8 @@ use self::{
 };
 pub(crate) use self::{
     client::Measured,
-    place::Place,
-    ring::{Ring, custom_status, sequence_of},
+    place::{Place, token_of},
+    ring::{Ring, client_of, custom_status, sequence_of, user_id},
 };
 use crate::progress::{for_each, until_none, until_none_or_fail};
 

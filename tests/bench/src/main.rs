@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Parser;
-use rollcall_bench::{fanout, output::Output, traffic};
+use rollcall_bench::{fanout, gateway, output::Output, traffic};
 use serde::Serialize;
 
 /// Puts load on a Rollcall server and measures it.
@@ -16,6 +16,10 @@ use serde::Serialize;
 #[command(version)]
 enum Arguments {
     Fanout(fanout::Options),
+    Gateway(gateway::Options),
+    /// Hold a part of the clients of `gateway`, which starts it
+    #[command(hide = true)]
+    Generator(gateway::Generator),
     Traffic(traffic::Options),
 }
 
@@ -44,6 +48,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             show(options.output, &report, || report.to_table())?;
             report.verdict()
         }
+        Arguments::Gateway(options) => {
+            let program = std::env::current_exe().context("where this program lies")?;
+            let report = gateway::run(&options, &program).await?;
+            show(options.output, &report, || report.to_table())
+        }
+        Arguments::Generator(generator) => gateway::generate(&generator).await,
         Arguments::Traffic(options) => {
             let report = traffic::run(&options).await?;
             show(options.output, &report, || report.to_table())?;

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -19,9 +20,9 @@ use tokio::{
 };
 
 /// A server that has not told its addresses after this has failed.
-const START_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked whether it has.
-const START_POLL: Duration = Duration::from_millis(20);
+pub(crate) const START_POLL: Duration = Duration::from_millis(20);
 /// Lines of the log that an error shows.
 const LOG_TAIL: usize = 20;
 
@@ -65,7 +66,12 @@ impl Server {
             None => Command::new(&binary),
         };
         command
-            .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--subscription-listen=127.0.0.1:0"])
+            .args([
+                "--listen=127.0.0.1:0",
+                "--admin-listen=127.0.0.1:0",
+                "--subscription-listen=127.0.0.1:0",
+                "--notifier-listen=127.0.0.1:0",
+            ])
             .arg("--addresses-file")
             .arg(&addresses)
             // The log alone: a file rollcall.toml of the caller's folder is not the server's.
@@ -137,7 +143,8 @@ fn read(file: &Path) -> Option<Addresses> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
-fn tail(log: &Path) -> String {
+/// Returns the last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
@@ -145,15 +152,23 @@ fn tail(log: &Path) -> String {
 
 /// A folder of this run's own, removed when it is dropped.
 #[derive(Debug)]
-struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    fn create() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("rollcall-bench-{}", std::process::id()));
+    /// Makes it, empty.
+    pub(crate) fn create() -> anyhow::Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (id, count) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("rollcall-bench-{id}-{count}"));
         fs::create_dir(&path).with_context(|| path.display().to_string())?;
         Ok(Self { path })
+    }
+
+    /// Returns where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -29,18 +29,7 @@ pub struct Socket {
 impl Socket {
     /// Connects to `url` and shakes hands.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
-        let host = uri.host().with_context(|| format!("{url:?} names no host"))?.to_owned();
-        let port = uri.port_u16().unwrap_or(80);
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(0);
-        let request = ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL_PROTOBUF);
-        let connected = timeout(CONNECT_LIMIT, async {
-            let stream = TcpStream::connect((host, port)).await?;
-            stream.set_nodelay(true)?;
-            anyhow::Ok(client_async_with_config(request, stream, Some(config)).await?.0)
-        });
-        let stream = connected.await.context("the server did not shake hands in time")??;
-        Ok(Self { stream })
+        Ok(Self { stream: connect(url, SUBPROTOCOL_PROTOBUF).await? })
     }
 
     /// Sends a call.
@@ -82,6 +71,21 @@ impl Socket {
         // It is gone either way.
         let _ = self.stream.close(None).await;
     }
+}
+
+/// Connects to any server over a WebSocket, and shakes hands for a subprotocol.
+pub(crate) async fn connect(url: &str, subprotocol: &str) -> anyhow::Result<WebSocketStream<TcpStream>> {
+    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+    let host = uri.host().with_context(|| format!("{url:?} names no host"))?.to_owned();
+    let port = uri.port_u16().unwrap_or(80);
+    let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(0);
+    let request = ClientRequestBuilder::new(uri).with_sub_protocol(subprotocol);
+    let connected = timeout(CONNECT_LIMIT, async {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        anyhow::Ok(client_async_with_config(request, stream, Some(config)).await?.0)
+    });
+    connected.await.context("the server did not shake hands in time")?
 }
 
 /// Refuses a reply that is not ok.

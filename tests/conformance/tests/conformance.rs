@@ -28,6 +28,7 @@ mod i_friend_import;
 mod i_friends;
 mod i_live;
 mod isolation;
+mod j_events;
 mod j_services;
 mod k_codes;
 mod k_table;

@@ -3,6 +3,7 @@
 use rollcall_harness::{Certs, Deployment, Rollcall, eventually};
 use rollcall_proto::{
     admin::v1::{GetAppRequest, admin_service_client::AdminServiceClient},
+    event::v1::{FollowRequest, event_service_client::EventServiceClient},
     gateway::v1::{RegisterRequest, gateway_service_client::GatewayServiceClient},
     notifier::v1::{AttachRequest, notifier_service_client::NotifierServiceClient},
     presence::v1::{
@@ -67,6 +68,7 @@ async fn refuses(channel: Channel, service: &str) -> bool {
             let nothing = tokio_stream::empty::<AttachRequest>();
             NotifierServiceClient::new(channel).attach(nothing).await.map(drop)
         }
+        "event" => EventServiceClient::new(channel).follow(FollowRequest::default()).await.map(drop),
         other => panic!("{other} is no service"),
     };
     ended.is_err_and(|status| {
@@ -113,6 +115,7 @@ async fn each_service_of_a_cluster_is_for_its_callers_alone() {
         (Role::Subscription, "subscription", &[Role::Gateway, Role::Backend]),
         (Role::Subscription, "friend", &[Role::Backend, Role::Operator]),
         (Role::Notifier, "notifier", &[Role::Gateway]),
+        (Role::Notifier, "event", &[Role::Backend, Role::Operator]),
     ] {
         for caller in Role::ALL {
             let refused = refuses(addresses.channel(server, caller), service).await;

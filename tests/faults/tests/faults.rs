@@ -1,6 +1,7 @@
 //! Tests of the faults that the system survives. See the crate.
 
 mod clients;
+mod feed;
 mod flaps;
 mod gateways;
 mod kicks;

@@ -21,8 +21,8 @@ use crate::{
 /// Names the deployment that tests run on which do not choose one: `embedded` (the default), `node` or `cluster`.
 const VARIABLE: &str = "ROLLCALL_TEST_DEPLOYMENT";
 
-/// How many instances of each service a cluster has.
-const INSTANCES: usize = 2;
+/// How many instances of each service a cluster has unless told otherwise.
+pub(crate) const INSTANCES: usize = 2;
 
 /// How a `rollcall` is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Deployment {
     Embedded,
     /// One process, on Redis and NATS.
     Node,
-    /// Two processes of each service, on Redis and NATS, with mutual TLS between them. Who connect one after the other are on different gateways.
+    /// Two processes of each service, or as many as are asked for, on Redis and NATS, with mutual TLS between them. Who connect one after the other are on different gateways.
     Cluster,
 }
 
@@ -95,6 +95,7 @@ impl Part {
             folder,
             engines: None,
             partitions: 0,
+            instances: 1,
         };
         let started = starter.spawn(self.service, &self.program, self.number, &config, &[]);
         let Self { process, listens, .. } = started.listens().await;
@@ -112,6 +113,8 @@ pub(crate) struct Starter<'a> {
     pub(crate) engines: Option<&'a Engines>,
     /// Of the store of a cluster.
     pub(crate) partitions: u16,
+    /// Of each service of a cluster.
+    pub(crate) instances: usize,
 }
 
 /// A process that was started, and the file that will say where it listens.
@@ -123,10 +126,11 @@ struct Started {
 impl Starter<'_> {
     /// Starts all in one process, with a demo if told so.
     pub(crate) async fn node(&self, config: &str, is_demo: bool) -> (Vec<Part>, Addresses) {
-        let mut arguments: Vec<&str> = ["--listen", "--admin-listen", "--subscription-listen"]
-            .into_iter()
-            .flat_map(|flag| [flag, "127.0.0.1:0"])
-            .collect();
+        let mut arguments: Vec<&str> =
+            ["--listen", "--admin-listen", "--subscription-listen", "--notifier-listen"]
+                .into_iter()
+                .flat_map(|flag| [flag, "127.0.0.1:0"])
+                .collect();
         let urls = self.engines.map(|engines| (engines.redis.url(), engines.nats.url("node")));
         if let Some((store, bus)) = &urls {
             arguments.extend(["--store", store, "--bus", bus]);
@@ -151,7 +155,7 @@ impl Starter<'_> {
         (vec![part], addresses)
     }
 
-    /// Starts two of each service, which know each other by certificates. `config` is of the gateways.
+    /// Starts the instances of each service, which know each other by certificates. `config` is of the gateways.
     pub(crate) async fn cluster(&self, config: &str) -> (Vec<Part>, Addresses) {
         let certs = Certs::make(&self.folder.join("certs"));
         let mut parts = Vec::new();
@@ -168,7 +172,7 @@ impl Starter<'_> {
             };
             let started: Vec<Started> = services
                 .iter()
-                .flat_map(|service| (0..INSTANCES).map(move |number| (*service, number)))
+                .flat_map(|service| (0..self.instances).map(move |number| (*service, number)))
                 .map(|(service, number)| self.service(service, number, &config(service, number), &certs))
                 .collect();
             for started in started {
@@ -187,8 +191,9 @@ impl Starter<'_> {
                 config.replace("[gateway]", ""),
             )
         };
-        let gateways: Vec<Started> =
-            (0..INSTANCES).map(|number| self.service("gateway", number, &config(number), &certs)).collect();
+        let gateways: Vec<Started> = (0..self.instances)
+            .map(|number| self.service("gateway", number, &config(number), &certs))
+            .collect();
         let mut clients = Vec::new();
         for started in gateways {
             let part = started.listens().await;

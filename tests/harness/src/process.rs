@@ -54,6 +54,11 @@ impl Process {
         read(&self.errors)
     }
 
+    /// Returns the process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns how the process ended; `None` while it runs.
     pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().expect("a child can be asked for its state")

@@ -14,6 +14,7 @@ use std::{
 
 use rollcall_proto::{
     admin::v1::admin_service_client::AdminServiceClient,
+    event::v1::event_service_client::EventServiceClient,
     notifier::v1::notifier_service_client::NotifierServiceClient,
     presence::v1::presence_service_client::PresenceServiceClient,
     role::Role,
@@ -25,7 +26,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::{
     app::{App, Setup},
     certs::Certs,
-    deployment::{Deployment, Engines, Part, Starter},
+    deployment::{Deployment, Engines, INSTANCES, Part, Starter},
     links::{Link, Links, Place},
     metrics::Metrics,
     process::Process,
@@ -71,6 +72,7 @@ pub struct Builder {
     files: Vec<(&'static str, String)>,
     links: Vec<Place>,
     partitions: u16,
+    instances: usize,
 }
 
 impl Builder {
@@ -140,6 +142,13 @@ impl Builder {
         self
     }
 
+    /// Starts another number of processes of each service of a cluster than two.
+    #[must_use]
+    pub fn instances(mut self, instances: usize) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub async fn start(mut self) -> Rollcall {
         let folder = Folder::new();
@@ -159,6 +168,7 @@ impl Builder {
             folder: &folder.0,
             engines: engines.as_ref(),
             partitions: self.partitions,
+            instances: self.instances,
         };
         let (parts, addresses) = match self.deployment {
             Deployment::Embedded | Deployment::Node => starter.node(&self.config, self.is_demo).await,
@@ -186,6 +196,7 @@ impl Rollcall {
             files: Vec::new(),
             links: Vec::new(),
             partitions: 16,
+            instances: INSTANCES,
         }
     }
 
@@ -224,6 +235,11 @@ impl Rollcall {
     /// Returns the servers of a deployment that has some.
     pub fn engines(&mut self) -> &mut Engines {
         self.engines.as_mut().expect("the deployment is on servers")
+    }
+
+    /// Lists its processes by service, with their process ids; the servers that it stands on are not among them.
+    pub fn pids(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.parts.iter().map(|part| (part.service, part.process.pid()))
     }
 
     /// Returns where the tools of an operator reach its processes, each as `host:port`.
@@ -266,12 +282,36 @@ impl Rollcall {
 
     /// Starts a command of `rollcallctl` for operators, with what it needs to reach the admin service.
     pub fn operate(&self, name: &str, arguments: &[&str]) -> Process {
-        let Addresses { admin, certs, .. } = &*self.addresses;
+        self.ctl_at("--admin", &self.addresses.admin, name, arguments)
+    }
+
+    /// Starts `rollcallctl events`, with what it needs to reach a notifier.
+    pub fn follow_by_ctl(&self, name: &str, arguments: &[&str]) -> Process {
+        self.ctl_at("--notifier", &self.addresses.notifier, name, arguments)
+    }
+
+    fn ctl_at(&self, option: &str, address: &str, name: &str, arguments: &[&str]) -> Process {
+        let certs = self.addresses.certs.as_ref();
         let scheme = if certs.is_some() { "https" } else { "http" };
-        let options = certs.as_ref().map(Certs::options).unwrap_or_default();
-        let admin = format!("{scheme}://{admin}");
-        let whereto = ["--admin", &admin].into_iter().chain(options.iter().map(String::as_str));
+        let options = certs.map(Certs::options).unwrap_or_default();
+        let url = format!("{scheme}://{address}");
+        let whereto = [option, &url].into_iter().chain(options.iter().map(String::as_str));
         self.ctl(name, &arguments.iter().copied().chain(whereto).collect::<Vec<_>>())
+    }
+
+    /// Starts an example of the workspace.
+    pub fn example(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = Command::new(binary(&format!("examples/{name}")));
+        command.args(arguments);
+        Process::spawn(name, command, &self.folder.0)
+    }
+
+    /// Starts a script of the tree in Python, with the packages that `make setup` installs.
+    pub fn script(&self, name: &str, path: &str, arguments: &[&str]) -> Process {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", root.join(".tools/current")).arg(root.join(path)).args(arguments);
+        Process::spawn(name, command, &self.folder.0)
     }
 
     /// Returns the folder of the test, which is gone with it.
@@ -325,6 +365,11 @@ impl Rollcall {
     /// Makes a client of the notifier service, as a gateway.
     pub fn notifier(&self) -> NotifierServiceClient<Channel> {
         NotifierServiceClient::new(self.addresses.channel(Role::Notifier, Role::Gateway))
+    }
+
+    /// Makes a client of the event service, as the backend of an app.
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.addresses.channel(Role::Notifier, Role::Backend))
     }
 
     /// Lists the processes of a cluster by service, with where each serves gRPC.

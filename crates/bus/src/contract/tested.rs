@@ -1,13 +1,22 @@
 //! A bus under test, and the steps in which claims are told. A step panics where the bus fails.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
+use rollcall_domain::time::Timestamp;
 use rollcall_proto::trace::TraceParent;
 use tokio::time;
 
 use crate::{
-    port::{Bus, Error, Message, Request, Requests, Subscription},
+    memory::Clock,
+    port::{Bus, Error, Kept, Message, Replay, Request, Requests, Start, Subscription},
     subject::Subject,
 };
 
@@ -17,6 +26,12 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// A bus under test. Clones are the same bus.
 #[derive(Clone)]
 pub struct Tested(Arc<dyn Bus>);
+
+/// Makes a clock for a bus in memory, which moves on whenever it is read.
+pub fn clock() -> Clock {
+    let reads = AtomicU64::new(0);
+    Arc::new(move || Timestamp(reads.fetch_add(1, Ordering::Relaxed)))
+}
 
 /// Makes a message about a partition.
 pub fn status(partition: u16, payload: impl Into<String>) -> Message {
@@ -57,6 +72,11 @@ impl Tested {
     /// Subscribes.
     pub async fn listener(&self) -> Subscription {
         within(self.subscribe_status()).await.expect("the bus subscribes")
+    }
+
+    /// Begins to read what is kept.
+    pub async fn reader(&self, start: Start) -> Replay {
+        within(self.replay(start)).await.expect("the bus replays")
     }
 
     /// Serves heartbeats.
@@ -116,6 +136,21 @@ pub(super) async fn heard_texts(listener: &mut Subscription, count: usize) -> Ve
     for _ in 0..count {
         let message = heard(listener).await;
         texts.push(String::from_utf8(message.payload.to_vec()).expect("the payload is text"));
+    }
+    texts
+}
+
+/// Takes the next message of a replay.
+pub async fn brought(replay: &mut Replay) -> Kept {
+    within(replay.messages.recv()).await.expect("the replay goes on")
+}
+
+/// Takes that many messages of a replay, and returns what they say.
+pub(super) async fn brought_texts(replay: &mut Replay, count: usize) -> Vec<String> {
+    let mut texts = Vec::with_capacity(count);
+    for _ in 0..count {
+        let kept = brought(replay).await;
+        texts.push(String::from_utf8(kept.message.payload.to_vec()).expect("the payload is text"));
     }
     texts
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{
     Tested, heard, heartbeat, status,
-    tested::{LIMIT, within},
+    tested::{LIMIT, brought, within},
     trace,
 };
-use crate::port::{Error, Message, Subscription};
+use crate::port::{Error, Message, Start, Subscription};
 
 /// How long a request waits. One that is given to someone who is just leaving is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -29,6 +29,8 @@ pub enum Command {
     Leave { server: usize },
     /// Sends a report.
     Ask,
+    /// Reads what was published last, so many messages or all.
+    Replay { back: u64 },
 }
 
 /// Plays the commands to both buses, compares what they reply, and at last what is left to be read.
@@ -46,12 +48,15 @@ enum Reply {
     Heard(Vec<Message>),
     Answered(String),
     NobodyServes,
+    Replayed { is_cut: bool, before: Vec<Message>, messages: Vec<Message> },
 }
 
 struct Twin {
     bus: Tested,
     subscribers: Vec<Subscriber>,
     servers: Vec<tokio::task::JoinHandle<()>>,
+    /// How many messages were published.
+    published: u64,
 }
 
 struct Subscriber {
@@ -62,7 +67,7 @@ struct Subscriber {
 
 impl Twin {
     fn new(bus: Tested) -> Self {
-        Self { bus, subscribers: Vec::new(), servers: Vec::new() }
+        Self { bus, subscribers: Vec::new(), servers: Vec::new(), published: 0 }
     }
 
     async fn play(&mut self, command: &Command, n: usize) -> Reply {
@@ -90,6 +95,7 @@ impl Twin {
                 }
             }
             Command::Ask => return within(self.ask(n)).await,
+            Command::Replay { back } => return self.replay(back.min(self.published)).await,
         }
         Reply::Done
     }
@@ -98,9 +104,27 @@ impl Twin {
         let trace = context.map(trace).unwrap_or_default();
         let message = Message { trace, ..status(partition, n.to_string()) };
         within(self.bus.publish(message)).await.expect("the bus publishes");
+        self.published += 1;
         for subscriber in &mut self.subscribers {
             subscriber.owed += 1;
         }
+    }
+
+    /// Reads the last messages. What was published on the bus before this run of commands stands before them.
+    async fn replay(&self, back: u64) -> Reply {
+        let last = self.bus.reader(Start::Now).await.after;
+        let mut replay = self.bus.reader(Start::After(last - back)).await;
+        let mut messages = Vec::new();
+        for position in last - back + 1..=last {
+            let kept = brought(&mut replay).await;
+            assert_eq!((kept.position, kept.behind), (position, last - position));
+            messages.push(kept.message);
+        }
+        let mine = last - self.published;
+        let before = replay.before.iter().filter(|kept| kept.position > mine);
+        let mut before: Vec<Message> = before.map(|kept| kept.message.clone()).collect();
+        before.sort_by_key(|message| message.subject);
+        Reply::Replayed { is_cut: replay.is_cut, before, messages }
     }
 
     /// Asks until there is an answer or nobody to give one.

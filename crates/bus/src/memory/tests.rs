@@ -3,12 +3,12 @@
 use futures_util::{FutureExt as _, future::BoxFuture, poll};
 
 use super::*;
-use crate::contract::{heard, heartbeat, status, trace};
+use crate::contract::{clock, heard, heartbeat, status, trace};
 
 mod contract {
     //! The suite.
 
-    crate::bus_contract!(crate::memory::MemoryBus::new());
+    crate::bus_contract!(crate::memory::MemoryBus::new(crate::contract::clock()));
 }
 
 /// Publishes as many messages as wait for a subscriber.
@@ -22,7 +22,7 @@ async fn fill(bus: &MemoryBus) {
 
 #[tokio::test]
 async fn a_publisher_waits_for_room_and_nothing_is_lost() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut slow = bus.subscribe_status().await.unwrap();
     let mut quick = bus.subscribe_status().await.unwrap();
     fill(&bus).await;
@@ -42,7 +42,7 @@ async fn a_publisher_waits_for_room_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn all_subscribers_hear_concurrent_publishers_in_one_order() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut slow = bus.subscribe_status().await.unwrap();
     let mut quick = bus.subscribe_status().await.unwrap();
     fill(&bus).await;
@@ -67,7 +67,7 @@ async fn all_subscribers_hear_concurrent_publishers_in_one_order() {
 
 #[tokio::test(start_paused = true)]
 async fn subscribers_that_do_not_read_are_dropped_and_hold_the_others_up_once() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut hanging = [bus.subscribe_status().await.unwrap(), bus.subscribe_status().await.unwrap()];
     let mut quick = bus.subscribe_status().await.unwrap();
     fill(&bus).await;
@@ -91,7 +91,7 @@ async fn subscribers_that_do_not_read_are_dropped_and_hold_the_others_up_once() 
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_subscriber_that_reads_is_kept() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut slow = bus.subscribe_status().await.unwrap();
     fill(&bus).await;
 
@@ -110,7 +110,7 @@ async fn a_slow_subscriber_that_reads_is_kept() {
 
 #[tokio::test]
 async fn a_subscriber_that_goes_lets_a_waiting_publisher_go() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let gone = bus.subscribe_status().await.unwrap();
     fill(&bus).await;
 
@@ -124,7 +124,7 @@ async fn a_subscriber_that_goes_lets_a_waiting_publisher_go() {
 
 #[tokio::test]
 async fn a_publisher_that_gives_up_does_not_block_the_others() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut slow = bus.subscribe_status().await.unwrap();
     fill(&bus).await;
     let mut given_up = Box::pin(bus.publish(status(1, "given up")));
@@ -139,7 +139,7 @@ async fn a_publisher_that_gives_up_does_not_block_the_others() {
 
 #[tokio::test]
 async fn subscribers_that_are_gone_are_not_held() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     for _ in 0..3 {
         drop(bus.subscribe_status().await.unwrap());
     }
@@ -153,7 +153,7 @@ async fn subscribers_that_are_gone_are_not_held() {
 
 #[tokio::test]
 async fn streams_end_when_the_bus_goes() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut listener = bus.subscribe_status().await.unwrap();
     let mut server = bus.serve(Subject::Heartbeat).await.unwrap();
     let clone = bus.clone();
@@ -170,7 +170,7 @@ async fn streams_end_when_the_bus_goes() {
 
 #[tokio::test]
 async fn requests_take_turns_past_a_full_queue() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let hanging = bus.serve(Subject::Heartbeat).await.unwrap();
     let second = bus.serve(Subject::Heartbeat).await.unwrap();
     let mut requests: Vec<_> = (0..SERVER_CAPACITY * 2).map(|_| ask(&bus)).collect();
@@ -190,7 +190,7 @@ async fn requests_take_turns_past_a_full_queue() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_waits_for_room_until_its_time_out() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let mut server = bus.serve(Subject::Heartbeat).await.unwrap();
     let mut requests: Vec<_> = (0..SERVER_CAPACITY).map(|_| ask(&bus)).collect();
     for request in &mut requests {
@@ -208,7 +208,7 @@ async fn a_request_waits_for_room_until_its_time_out() {
 
 #[tokio::test]
 async fn a_request_that_waits_for_one_who_goes_fails_at_once() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(clock());
     let server = bus.serve(Subject::Heartbeat).await.unwrap();
     let mut requests: Vec<_> = (0..SERVER_CAPACITY).map(|_| ask(&bus)).collect();
     for request in &mut requests {
@@ -225,4 +225,34 @@ async fn a_request_that_waits_for_one_who_goes_fails_at_once() {
 /// Sends a request when it is polled first.
 fn ask(bus: &MemoryBus) -> BoxFuture<'_, Result<Bytes, Error>> {
     bus.request(heartbeat("hello"), Duration::from_secs(1)).boxed()
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_behind_what_is_kept_is_dropped() {
+    let bus = MemoryBus::new(clock());
+    let mut slow = bus.replay(Start::Now).await.unwrap();
+    bus.publish(status(1, "0")).await.unwrap();
+    tokio::task::yield_now().await;
+
+    for n in 1..KEPT_MAX + 2 * READER_CAPACITY {
+        bus.publish(status(1, n.to_string())).await.unwrap();
+    }
+
+    let mut read = 0;
+    while let Some(kept) = slow.messages.recv().await {
+        read = kept.position;
+    }
+    let behind = bus.replay(Start::After(read)).await.unwrap();
+    assert!(behind.is_cut && behind.after > read, "{read}");
+}
+
+#[tokio::test]
+async fn a_replay_ends_with_the_bus() {
+    let bus = MemoryBus::new(clock());
+    let mut replay = bus.replay(Start::Now).await.unwrap();
+    bus.publish(status(1, "last")).await.unwrap();
+    drop(bus);
+    while let Some(kept) = replay.messages.recv().await {
+        assert_eq!(kept.message, status(1, "last"));
+    }
 }

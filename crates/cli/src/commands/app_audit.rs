@@ -1,7 +1,5 @@
 //! `app audit`: who changed what of an app, and when.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use rollcall_proto::admin::v1::{
     AppCreated, AuditEntry, ListAuditEntriesRequest, ListAuditEntriesResponse, SettingsChanged, TokenKey,
     audit_entry::Deed,
@@ -25,9 +23,6 @@ The server keeps the last 1,000 changes of each app. Secrets are not among them.
 
 /// The greatest number of entries in one answer.
 const PAGE_MAX: u32 = 100;
-/// The end of the year 9999 in microseconds since the Unix epoch: what can be written as a date.
-const LATEST: u64 = 253_402_300_799_999_999;
-
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -103,7 +98,13 @@ fn text(output: Output, entries: &[AuditEntry]) -> Result<String, Failure> {
     }
     let row = |entry: &AuditEntry| {
         let (sequence, version) = (entry.sequence.to_string(), entry.version_after.to_string());
-        vec![sequence, time(entry.at), escape::text(&entry.who), version, escape::text(&told(entry))]
+        vec![
+            sequence,
+            output::date_time(entry.at),
+            escape::text(&entry.who),
+            version,
+            escape::text(&told(entry)),
+        ]
     };
     Ok(output::table(&["CHANGE", "TIME", "WHO", "VERSION", "WHAT"], entries.iter().map(row)))
 }
@@ -122,7 +123,17 @@ fn line(entry: &AuditEntry) -> Line<'_> {
         None => ("unknown", None, None, Vec::new()),
     };
     let AuditEntry { sequence, ref who, version_before, version_after, .. } = *entry;
-    Line { sequence, at: time(entry.at), who, version_before, version_after, deed, before, after, keys }
+    Line {
+        sequence,
+        at: output::date_time(entry.at),
+        who,
+        version_before,
+        version_after,
+        deed,
+        before,
+        after,
+        keys,
+    }
 }
 
 /// Says what was done, as people read it.
@@ -146,15 +157,6 @@ fn told(entry: &AuditEntry) -> String {
         Some(Deed::KeyRemoved(removed)) => format!("removed {}", key(removed)),
         None => "something that this rollcallctl does not know".to_owned(),
     }
-}
-
-/// Writes a time given in microseconds since the Unix epoch, as in `2026-01-02T03:04:05.678Z`; a number if it is none
-/// that a clock shows.
-fn time(micros: u64) -> String {
-    if micros > LATEST {
-        return micros.to_string();
-    }
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_micros(micros)).to_string()
 }
 
 #[cfg(test)]
@@ -191,12 +193,6 @@ mod tests {
              2       2027-01-15T08:00:00.123Z  anna\\u{1b}  6        edition STANDARD -> PREMIUM, status off -> on, limit friends 5 -> 6\n\
              2       2027-01-15T08:00:00.123Z  anna\\u{1b}  6        added key k\\n (EdDSA)\n"
         );
-    }
-
-    #[test]
-    fn a_time_that_no_clock_shows_is_a_number() {
-        assert_eq!(time(LATEST), "9999-12-31T23:59:59.999Z");
-        assert_eq!(time(u64::MAX), u64::MAX.to_string());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rollcall_bus::{
     Bus, MemoryBus,
     nats::{ConnectError, Identity, Limits, Login, NatsBus, Options, Tls},
 };
-use rollcall_runtime::{config::Validate, metrics::Registry, rng};
+use rollcall_runtime::{Clock, config::Validate, metrics::Registry, rng};
 use serde::{Deserialize, Serialize};
 
 use super::{MEMORY, Secret, metered::MeteredBus, open, opened};
@@ -79,7 +79,7 @@ impl BusConfig {
     async fn open_engine(&self, role: Role) -> Result<Arc<dyn Bus>, Error> {
         if self.is_memory() {
             opened("bus", "memory");
-            return Ok(Arc::new(MemoryBus::new()));
+            return Ok(Arc::new(MemoryBus::new(Clock::store_clock())));
         }
         let options = self.options(role);
         let connect = async || NatsBus::connect(self.url.expose(), options.clone()).await;

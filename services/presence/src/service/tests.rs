@@ -24,7 +24,7 @@ use rollcall_proto::{
     refusal,
     trace::TraceParent,
 };
-use rollcall_runtime::{config::Profile, ops::Ops};
+use rollcall_runtime::{Clock, config::Profile, ops::Ops};
 use tokio::{task::JoinHandle, time::timeout};
 use tonic::transport::Channel;
 
@@ -48,7 +48,7 @@ struct Running {
 
 /// Starts the service over the store of a fixture.
 async fn start(fixture: &Fixture) -> Running {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(Clock::store_clock());
     let changes = bus.subscribe_status().await.unwrap();
     let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),

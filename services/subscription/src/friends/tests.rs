@@ -10,7 +10,7 @@ use rollcall_domain::{
 };
 use rollcall_proto::event::v1::{Change, ChangeKind};
 use rollcall_records::{Intent, Publisher, Publishing};
-use rollcall_runtime::metrics::Registry;
+use rollcall_runtime::{Clock, metrics::Registry};
 use rollcall_store::{Commit, Key, MemoryStore, Partitions, Store, port::Write};
 
 use super::*;
@@ -30,7 +30,8 @@ impl Fixture {
     /// Begins with one app as it is when it is new: edition STANDARD, both switches off.
     async fn new() -> Self {
         let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Arc::new(|| Timestamp(1_000_000))));
-        let (publisher, publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
+        let (publisher, publishing) =
+            Publisher::new(store.clone(), Arc::new(MemoryBus::new(Clock::store_clock())));
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
         apps.create(app(), "test", Settings::default(), Vec::new()).await.unwrap();
         let metrics = Metrics::new(&Registry::default());

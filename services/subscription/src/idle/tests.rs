@@ -97,7 +97,8 @@ impl Fixture {
         let read = Arc::clone(&clock);
         let now = move || Timestamp(read.load(Ordering::SeqCst));
         let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Arc::new(now)));
-        let (publisher, publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
+        let (publisher, publishing) =
+            Publisher::new(store.clone(), Arc::new(MemoryBus::new(Clock::store_clock())));
         let lists = Lists::<SubscriptionList>::new(store.clone(), publisher, SPAN);
         let told = Told {
             answers: Arc::default(),

@@ -21,6 +21,7 @@ use rollcall_proto::{
     },
 };
 use rollcall_runtime::{
+    Clock,
     config::{Profile, Validate as _},
     ops::Ops,
 };
@@ -42,7 +43,7 @@ async fn store_with_app() -> Arc<MemoryStore> {
 
 #[tokio::test]
 async fn a_list_is_changed_and_read_over_grpc_and_told_on_the_bus() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(Clock::store_clock());
     let mut changes = bus.subscribe_status().await.unwrap();
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
     let service = Service::bind(
@@ -117,7 +118,7 @@ async fn a_call_that_says_it_was_sent_before_counts_against_no_window() {
         window: Duration::from_hours(1),
         ..Config::profile(Profile::Default)
     };
-    let (store, bus) = (store_with_app().await, Arc::new(MemoryBus::new()));
+    let (store, bus) = (store_with_app().await, Arc::new(MemoryBus::new(Clock::store_clock())));
     let service = Service::bind(&config, &Tls::off(), store, bus, Clock::new(), &Ops::default()).unwrap();
     let channel = server::channel(&format!("http://{}", service.local_addr())).unwrap();
     let shutdown = CancellationToken::new();
@@ -149,7 +150,7 @@ async fn a_call_that_says_it_was_sent_before_counts_against_no_window() {
 // SPEC I1
 #[tokio::test]
 async fn friends_are_changed_and_read_over_grpc_and_told_on_the_bus() {
-    let bus = MemoryBus::new();
+    let bus = MemoryBus::new(Clock::store_clock());
     let mut changes = bus.subscribe_status().await.unwrap();
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::profile(Profile::Default) };
     let (store, bus) = (store_with_app().await, Arc::new(bus));

@@ -10,7 +10,7 @@ use rollcall_proto::{
     trace::TraceParent,
 };
 use rollcall_records::{Intent, Publisher, Publishing};
-use rollcall_runtime::metrics::Registry;
+use rollcall_runtime::{Clock, metrics::Registry};
 use rollcall_store::{MemoryStore, Partitions, Store};
 
 use super::*;
@@ -29,7 +29,8 @@ impl Fixture {
     /// Begins with one app, PREMIUM and with *status* on.
     async fn new() -> Self {
         let store = Arc::new(MemoryStore::new(Partitions::EMBEDDED, Arc::new(|| Timestamp(1_000_000))));
-        let (publisher, publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
+        let (publisher, publishing) =
+            Publisher::new(store.clone(), Arc::new(MemoryBus::new(Clock::store_clock())));
         let apps = Apps::new(store.clone(), Arc::new(|| Duration::ZERO));
         apps.create(app(), "test", settings(Edition::Premium, true), Vec::new()).await.unwrap();
         let subscriptions = Subscriptions {

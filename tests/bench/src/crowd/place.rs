@@ -34,7 +34,7 @@ impl Place {
         let login = Login {
             app_id: self.app_id,
             user_id: user_id.to_owned(),
-            token: self.token(user_id),
+            token: token_of(self.app_id, &self.token_key, user_id),
             platform: Platform::Linux.into(),
             device_id: "bench".to_owned(),
             ..Login::default()
@@ -45,16 +45,16 @@ impl Place {
         };
         Ok((socket, Duration::from_secs(result.heartbeat_seconds.max(1).into())))
     }
+}
 
-    /// Issues a token as the app's backend would.
-    fn token(&self, user_id: &str) -> String {
-        let now = token::now();
-        let claims = json!({
-            "sub": user_id,
-            "aud": self.app_id.to_string(),
-            "iat": now,
-            "exp": now + TOKEN_LIFE.as_secs(),
-        });
-        token::jwt("HS256", &claims, self.token_key.as_bytes())
-    }
+/// Issues a token as the app's backend would.
+pub(crate) fn token_of(app_id: u32, token_key: &str, user_id: &str) -> String {
+    let now = token::now();
+    let claims = json!({
+        "sub": user_id,
+        "aud": app_id.to_string(),
+        "iat": now,
+        "exp": now + TOKEN_LIFE.as_secs(),
+    });
+    token::jwt("HS256", &claims, token_key.as_bytes())
 }

@@ -9,19 +9,19 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Returns whom a client watches.
-    pub(super) fn targets(self, watcher: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn targets(self, watcher: usize) -> impl Iterator<Item = usize> {
         (1..=self.subscriptions).map(move |step| (watcher + step) % self.clients)
     }
 
     /// Returns the place of an edge among all edges; `None` if the one does not watch the other.
-    pub(super) fn edge(self, watcher: usize, target: usize) -> Option<usize> {
+    pub(crate) fn edge(self, watcher: usize, target: usize) -> Option<usize> {
         let place = (target + self.clients - watcher).checked_sub(1)? % self.clients;
         (target < self.clients && place < self.subscriptions).then(|| watcher * self.subscriptions + place)
     }
 
     /// Returns a client's place on the ring, above 0 and at most 1.
     #[expect(clippy::cast_precision_loss, reason = "numbers of clients are far below 2^53")]
-    pub(super) fn share(self, client: usize) -> f64 {
+    pub(crate) fn share(self, client: usize) -> f64 {
         (client + 1) as f64 / self.clients as f64
     }
 
@@ -46,12 +46,12 @@ fn common_factor(a: u64, b: u64) -> u64 {
 }
 
 /// Names a client's user.
-pub(super) fn user_id(client: usize) -> String {
+pub(crate) fn user_id(client: usize) -> String {
     format!("user-{client:06}")
 }
 
 /// Finds the client of a user.
-pub(super) fn client_of(user_id: &str) -> Option<usize> {
+pub(crate) fn client_of(user_id: &str) -> Option<usize> {
     user_id.strip_prefix("user-")?.parse().ok()
 }
 

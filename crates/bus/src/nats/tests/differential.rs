@@ -11,7 +11,7 @@ use super::given::connect;
 use crate::{
     MemoryBus,
     contract::{
-        Tested,
+        Tested, clock,
         twins::{self, Command},
     },
 };
@@ -28,7 +28,7 @@ fn any_run_of_commands_is_replied_to_as_by_the_bus_in_memory() {
     let run = TestRunner::new(config).run(&commands, |commands| {
         runtime.block_on(async {
             let nats = connect(&server, "node").await;
-            twins::agree(Tested::new(nats), Tested::new(MemoryBus::new()), &commands).await;
+            twins::agree(Tested::new(nats), Tested::new(MemoryBus::new(clock())), &commands).await;
         });
         Ok(())
     });
@@ -46,5 +46,6 @@ fn command() -> impl Strategy<Value = Command> {
         1 => Just(Command::Serve),
         1 => (0..4_usize).prop_map(|server| Command::Leave { server }),
         3 => Just(Command::Ask),
+        2 => (0..30_u64).prop_map(|back| Command::Replay { back }),
     ]
 }

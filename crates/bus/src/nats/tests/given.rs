@@ -15,7 +15,7 @@ use rollcall_testkit::NatsServer;
 
 use crate::{
     nats::{ConnectError, NatsBus, Options},
-    port::{Bus, Error, Message, Requests, Subscription},
+    port::{Bus, Error, Message, Replay, Requests, Start, Subscription},
     subject::Subject,
 };
 
@@ -140,6 +140,10 @@ impl Bus for Served {
 
     async fn subscribe_status(&self) -> Result<Subscription, Error> {
         self.bus.subscribe_status().await
+    }
+
+    async fn replay(&self, start: Start) -> Result<Replay, Error> {
+        self.bus.replay(start).await
     }
 
     async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error> {

@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 use super::given::{PATIENCE, connect, options, try_connect, within};
 use crate::{
     NatsBus,
-    contract::{heard, heartbeat, status},
+    contract::{brought, heard, heartbeat, status},
     nats::{ConnectError, Options, STREAM},
-    port::{Bus as _, Error},
+    port::{Bus as _, Error, Start},
     subject::Subject,
 };
 
-const USERS: [&str; 5] = ["gateway", "presence", "subscription", "notifier", "node"];
+const USERS: [&str; 6] = ["gateway", "presence", "subscription", "notifier", "node", "tap"];
 
 #[tokio::test]
 async fn each_user_may_do_what_its_service_does() {
@@ -29,6 +29,9 @@ async fn each_user_may_do_what_its_service_does() {
     assert_eq!(heard(&mut listener).await, status(1, "by presence"));
     subscription.publish(status(2, "by subscription")).await.unwrap();
     assert_eq!(heard(&mut listener).await, status(2, "by subscription"));
+
+    let mut replay = notifier.replay(Start::After(0)).await.unwrap();
+    assert_eq!(brought(&mut replay).await.message, status(1, "by presence"));
 
     let mut requests = presence.serve(Subject::Heartbeat).await.unwrap();
     let (answer, ()) = tokio::join!(gateway.request(heartbeat("hello"), PATIENCE), async {
@@ -81,7 +84,7 @@ async fn no_user_may_subscribe_to_more() {
     for user in USERS {
         let (client, mut refusals) = stranger(&server, user).await;
         let mut forbidden = vec![">", "rollcall.>", "_INBOX.>", "$JS.>", "$SYS.>", "rollcall.heartbeat"];
-        if !["notifier", "node"].contains(&user) {
+        if !["notifier", "node", "tap"].contains(&user) {
             forbidden.extend(["rollcall.status.*", "rollcall.status.1"]);
         }
         for other in USERS.iter().filter(|other| **other != user) {
@@ -117,13 +120,19 @@ async fn no_user_may_publish_more() {
             format!("$JS.API.STREAM.UPDATE.{STREAM}"),
             format!("$JS.API.STREAM.MSG.DELETE.{STREAM}"),
             format!("$JS.API.CONSUMER.CREATE.{STREAM}"),
+            format!("$JS.API.CONSUMER.DELETE.{STREAM}.other"),
+            "$JS.API.CONSUMER.CREATE.OTHER.name.rollcall.status.*".to_owned(),
             "$JS.API.STREAM.CREATE.OTHER".to_owned(),
             "$SYS.REQ.SERVER.PING".to_owned(),
         ];
-        if ["gateway", "notifier"].contains(&user) {
+        if !["notifier", "node", "tap"].contains(&user) {
+            forbidden.push(format!("$JS.API.CONSUMER.CREATE.{STREAM}.name.rollcall.status.*"));
+            forbidden.push(format!("$JS.API.CONSUMER.MSG.NEXT.{STREAM}.name"));
+        }
+        if ["gateway", "notifier", "tap"].contains(&user) {
             forbidden.extend(["rollcall.status.1".to_owned(), format!("$JS.API.STREAM.CREATE.{STREAM}")]);
         }
-        if ["subscription", "notifier"].contains(&user) {
+        if ["subscription", "notifier", "tap"].contains(&user) {
             forbidden.push("rollcall.heartbeat".to_owned());
         }
         for subject in forbidden {

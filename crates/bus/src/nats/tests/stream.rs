@@ -8,15 +8,16 @@ use async_nats::jetstream::{
     stream::{Config, RetentionPolicy},
 };
 use futures_util::{StreamExt as _, future::join_all};
+use rollcall_domain::time::Timestamp;
 use rollcall_proto::trace::{TRACEPARENT, TraceParent};
 use rollcall_testkit::NatsServer;
 
-use super::given::{Served, connect, operator, options, try_connect, within};
+use super::given::{Served, connect, eventually, hasty, operator, options, try_connect, within};
 use crate::{
     NatsBus,
-    contract::{status, trace},
+    contract::{brought, status, trace},
     nats::{ConnectError, Limits, Options, STREAM, StreamError},
-    port::{Bus as _, Message},
+    port::{Bus as _, Message, Start},
 };
 
 /// Returns the settings of the stream.
@@ -149,4 +150,61 @@ async fn every_change_that_was_acknowledged_is_in_it() {
     }
     // One publisher began them in this order.
     assert_eq!(kept, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_wants_what_is_kept_no_more_is_told_and_brought_the_rest() {
+    let server = NatsServer::start();
+    make(&server, Config { max_messages: 3, ..stream_with(&["rollcall.status.*"]) }).await;
+    let bus = connect(&server, "node").await;
+    for n in 1..=5_u16 {
+        bus.publish(status(n, n.to_string())).await.unwrap();
+    }
+
+    for (start, after, is_cut) in [
+        (Start::After(0), 2, true),
+        (Start::After(1), 2, true),
+        (Start::After(2), 2, false),
+        (Start::After(4), 4, false),
+        (Start::Since(Timestamp(0)), 2, true),
+        (Start::Since(Timestamp(u64::MAX)), 5, false),
+    ] {
+        let mut replay = bus.replay(start).await.unwrap();
+        assert_eq!((replay.after, replay.is_cut), (after, is_cut), "{start:?}");
+        for position in after + 1..=5 {
+            assert_eq!(brought(&mut replay).await.position, position, "{start:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replay_ends_with_its_connection_and_another_goes_on_where_it_stopped() {
+    let mut bus = Served::with(hasty("node")).await;
+    let mut replay = bus.replay(Start::Now).await.unwrap();
+    bus.publish(status(1, "first")).await.unwrap();
+    let first = brought(&mut replay).await;
+
+    bus.server.kill();
+    within(async { while replay.messages.recv().await.is_some() {} }).await;
+    bus.server.restart();
+    eventually("the bus is back", async || bus.publish(status(1, "second")).await.is_ok()).await;
+
+    let mut replay = bus.replay(Start::After(first.position)).await.unwrap();
+    let second = brought(&mut replay).await;
+    assert_eq!((second.message, replay.is_cut), (status(1, "second"), false));
+}
+
+#[tokio::test]
+async fn a_replay_whose_consumer_the_server_drops_ends() {
+    let bus = Served::start().await;
+    let mut replay = bus.replay(Start::Now).await.unwrap();
+
+    let jetstream = jetstream::new(operator(&bus.server).await);
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    let mut names = stream.consumer_names();
+    while let Some(name) = within(names.next()).await {
+        stream.delete_consumer(&name.unwrap()).await.unwrap();
+    }
+
+    assert!(within(replay.messages.recv()).await.is_none());
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rollcall_bus::{Bus, Error, Message, Requests, Subject, Subscription};
+use rollcall_bus::{Bus, Error, Message, Replay, Requests, Start, Subject, Subscription};
 use rollcall_runtime::{
     clock::Stopwatch,
     metrics::{Histogram, LATENCY, Registry, Table},
@@ -22,13 +22,14 @@ pub(in crate::engines) struct MeteredBus {
 }
 
 /// The operations, in the order of [`Operation`].
-const OPERATIONS: [&str; 4] = ["publish", "request", "subscribe", "serve"];
+const OPERATIONS: [&str; 5] = ["publish", "request", "subscribe", "replay", "serve"];
 
 #[derive(Clone, Copy)]
 enum Operation {
     Publish,
     Request,
     Subscribe,
+    Replay,
     Serve,
 }
 
@@ -101,6 +102,10 @@ impl Bus for MeteredBus {
 
     async fn subscribe_status(&self) -> Result<Subscription, Error> {
         self.measure(Operation::Subscribe, self.inner.subscribe_status()).await
+    }
+
+    async fn replay(&self, start: Start) -> Result<Replay, Error> {
+        self.measure(Operation::Replay, self.inner.replay(start)).await
     }
 
     async fn request(&self, message: Message, timeout: Duration) -> Result<Bytes, Error> {

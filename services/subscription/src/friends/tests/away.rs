@@ -32,7 +32,8 @@ async fn an_import_keeps_what_was_stored_when_the_store_went_and_does_not_try_al
     let inner = MemoryStore::new(Partitions::EMBEDDED, Arc::new(|| Timestamp(1_000_000)));
     let (commits_left, asked) = (AtomicUsize::new(100), AtomicUsize::new(0));
     let store = Arc::new(Leaving { inner, commits_left, asked });
-    let (publisher, _publishing) = Publisher::new(store.clone(), Arc::new(MemoryBus::new()));
+    let (publisher, _publishing) =
+        Publisher::new(store.clone(), Arc::new(MemoryBus::new(Clock::store_clock())));
     let lists = Lists::<FriendList>::new(store.clone(), publisher);
     let friends = Friends { lists, ..fixture.friends.clone() };
 
