@@ -8,3 +8,4 @@ mod server;
 pub use nats::{NatsServer, NatsTraffic};
 pub use proxy::{Direction, Fault, Proxy};
 pub use redis::{RedisServer, RedisTraffic};
+pub use server::stop;

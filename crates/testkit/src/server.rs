@@ -45,23 +45,12 @@ impl Process {
 
     /// Stops the server with SIGSTOP: its connections stay open, and it says nothing. Waits until it has stopped.
     pub(crate) fn pause(&self) {
-        self.signal("-STOP");
-        let start = Instant::now();
-        while !is_stopped(self.0.id()) {
-            assert!(start.elapsed() < PATIENCE, "the server did not stop within {PATIENCE:?}");
-            thread::sleep(Duration::from_millis(1));
-        }
+        stop(self.0.id());
     }
 
     /// Lets a stopped server go on with SIGCONT.
     pub(crate) fn resume(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.0.id().to_string();
-        let status = Command::new("kill").args([signal, &id]).status().expect("kill is installed");
-        assert!(status.success(), "kill {signal} {id}: {status}");
+        signal("-CONT", self.0.id());
     }
 
     /// Waits until the server answers; false if it ended instead.
@@ -141,6 +130,21 @@ impl Drop for Folder {
         }
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Stops a process with SIGSTOP, by its id, and waits until all its threads have stopped.
+pub fn stop(id: u32) {
+    signal("-STOP", id);
+    let start = Instant::now();
+    while !is_stopped(id) {
+        assert!(start.elapsed() < PATIENCE, "process {id} did not stop within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn signal(signal: &str, id: u32) {
+    let status = Command::new("kill").args([signal, &id.to_string()]).status().expect("kill is installed");
+    assert!(status.success(), "kill {signal} {id}: {status}");
 }
 
 /// Says whether a process is stopped, with all its threads where the system tells of those.

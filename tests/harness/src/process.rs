@@ -77,9 +77,9 @@ impl Process {
             .await;
     }
 
-    /// Stops the process with SIGSTOP: its connections stay open, and it says nothing.
+    /// Stops the process with SIGSTOP, and waits until it has: its connections stay open, and it says nothing.
     pub fn stop(&self) {
-        self.signal("-STOP");
+        rollcall_testkit::stop(self.child.id());
     }
 
     /// Lets a stopped process go on with SIGCONT.

@@ -39,7 +39,7 @@ pub fn user_sig(key: &[u8], app: u32, user: &str, issued_at: u64, life: u64) -> 
         "TLS.sig": hmac.replace('-', "+").replace('_', "/") + "=",
     });
     let mut text = base64url(&zlib(object.to_string().as_bytes())).replace('-', "*").replace('_', "-");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('_');
     }
     text
