@@ -7,7 +7,8 @@
 //!
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
 //! `hub/lists.rs` and `hub/friends.rs` keep edges equal to subscription lists and friends by way of `hub/edges.rs`,
-//! `hub/reports.rs` is what presence is told, `hub/answers.rs` what it asks, `hub/ends.rs` what is remembered for that, `hub/resync.rs` what is read again, `hub/tokens.rs` when tokens run out.
+//! `hub/reports.rs` is what presence is told, `hub/answers.rs` what it asks, `hub/ends.rs` what is remembered for
+//! that, `hub/resync.rs` what is read again, `hub/tokens.rs` when tokens run out.
 
 mod answers;
 mod apps;

@@ -34,6 +34,7 @@ use crate::{
     grpc::{SERVICE_NAMES, admin::Operators, gateway::Gateways, user::Backends},
     leases::{Leases, Undertaker},
     metrics::Metrics,
+    overdue::Overdue,
     reports::Reports,
     sessions::Sessions,
     sweep::{Looks, Sweep},
@@ -136,7 +137,8 @@ impl Parts {
             Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
         let leases = Leases::new(store.clone(), clock);
         let metrics = Metrics::new(registry);
-        Metrics::show(registry, &leases, &counts);
+        let overdue = Overdue::new(config.answer_within);
+        Metrics::show(registry, &leases, &overdue, &counts);
         let expiry = config.expiry;
         let clear_looks = ClearLooks::new(store.partitions());
         let reports = Reports {
@@ -146,6 +148,7 @@ impl Parts {
             store: store.clone(),
             expiry,
             moved_grace: config.moved_grace,
+            overdue: overdue.clone(),
             metrics: metrics.clone(),
         };
         Self {
@@ -182,6 +185,7 @@ impl Parts {
                 every: config.sweep_every,
                 moved_grace: config.moved_grace,
                 looks: Looks::new(config.moved_grace.min(expiry)),
+                overdue,
                 metrics,
             },
             publishing,

@@ -38,8 +38,16 @@ fn a_question_is_answered_anew_in_each_report_until_a_reply_comes() {
 fn how_a_session_ended_is_told_for_a_while_and_then_it_is_not_known() {
     let hub = hub();
     let users = ["silent", "closed", "moved", "out", "here"].map(|user| login(&hub, user));
-    users[1..].iter().for_each(|handle| handle.heard(seconds(399)));
+    for handle in &users[1..] {
+        handle.heard(seconds(399));
+    }
     hub.end_due(seconds(401));
+    hub.asked(&[question(&users[0])], &[]);
+    assert_eq!(
+        fates(&hub, 401),
+        [Some(Fate::Ended(EndReason::Timeout as i32))],
+        "its connection is still open"
+    );
     hub.remove_session(&users[0], EndReason::Closed);
     for (handle, reason) in users[1..].iter().zip([EndReason::Closed, EndReason::Moved, EndReason::Logout]) {
         hub.remove_session(handle, reason);
