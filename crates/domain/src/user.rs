@@ -37,13 +37,16 @@ pub struct Session {
     pub continues: Option<RecordVersion>,
     /// The last of its numbered commands that was applied; [`Op::NONE`] while none was.
     pub last_op: Op,
+    /// Whether its gateway closed the connection, so that it lives until its deadline and its gateway has nothing more
+    /// to say of it (SPEC A11).
+    pub moved: bool,
 }
 
 impl Session {
     /// Makes a session whose login is to commit, and which has applied no command. `continues` is the order of the
     /// login that a client continues by itself; `None` for a login of its user.
     pub fn new(platform: Platform, device: DeviceId, continues: Option<RecordVersion>) -> Self {
-        Self { platform, device, order: None, continues, last_op: Op::NONE }
+        Self { platform, device, order: None, continues, last_op: Op::NONE, moved: false }
     }
 
     /// Returns the place among the user's logins, by which the newer kicks the older; `None`, which is the newest,

@@ -43,6 +43,9 @@ pub struct Config {
     /// How long the reply to a report is awaited. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub report_timeout: Duration,
+    /// For how long it is remembered how sessions ended, should presence ask. Default 60 s, at least `report_every`.
+    #[serde(with = "humantime_serde")]
+    pub ends_kept: Duration,
     /// How long a call to another service may take. Default 5 s. What it changes is stored in the first 3/5 of it or
     /// never; if it is lost on its way, finding that out takes up to 2/5 more.
     #[serde(with = "humantime_serde")]
@@ -77,6 +80,7 @@ impl Config {
             upload_left: Duration::from_secs(120),
             report_every: Duration::from_secs(2),
             report_timeout: Duration::from_secs(1),
+            ends_kept: Duration::from_secs(60),
             call_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(20),
             allowed_origins: Vec::new(),
@@ -93,6 +97,7 @@ impl Config {
                 upload_left: Duration::from_millis(2500),
                 report_every: Duration::from_millis(500),
                 report_timeout: Duration::from_millis(500),
+                ends_kept: Duration::from_secs(10),
                 drain: Duration::from_secs(2),
                 ..defaults
             },
@@ -123,6 +128,10 @@ impl Validate for Config {
         if self.upload_every + self.report_every >= self.expiry {
             let (upload, expiry) = (self.upload_every, self.expiry);
             faults.push(format!("upload_every: {upload:?}, expected less than the expiry {expiry:?}"));
+        }
+        if self.ends_kept < self.report_every {
+            let (kept, every) = (self.ends_kept, self.report_every);
+            faults.push(format!("ends_kept: {kept:?}, expected at least report_every, {every:?}"));
         }
         if self.connections == 0 {
             faults.push("connections: 0, expected at least 1".to_owned());

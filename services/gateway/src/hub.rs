@@ -7,10 +7,13 @@
 //!
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
 //! `hub/lists.rs` and `hub/friends.rs` keep edges equal to subscription lists and friends by way of `hub/edges.rs`,
-//! `hub/reports.rs` is what presence is told, `hub/resync.rs` what is read again, `hub/tokens.rs` when tokens run out.
+//! `hub/reports.rs` is what presence is told, `hub/answers.rs` what it asks, `hub/ends.rs` what is remembered for
+//! that, `hub/resync.rs` what is read again, `hub/tokens.rs` when tokens run out.
 
+mod answers;
 mod apps;
 mod edges;
+mod ends;
 mod friends;
 mod index;
 mod lists;
@@ -30,10 +33,22 @@ use std::{
 
 use parking_lot::Mutex;
 use rollcall_domain::{app::Settings, id::AppId, user::EndReason};
-use rollcall_proto::{close::CloseCode, gateway::v1::EndedConnection};
+use rollcall_proto::{
+    close::CloseCode,
+    gateway::v1::{EndedConnection, SessionRef},
+};
 use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
+use self::{
+    ends::Ends,
+    index::{Index, UserSlot},
+    lists::{Known, List},
+    push::Shown,
+    reports::session_ref,
+    session::{Session, SessionSlot},
+    wheel::Wheel,
+};
 pub(crate) use self::{
     index::UserKey,
     lists::ListDelta,
@@ -41,14 +56,6 @@ pub(crate) use self::{
     reports::Report,
     resync::Users,
     session::{LoginRecord, SessionHandle},
-};
-use self::{
-    index::{Index, UserSlot},
-    lists::{Known, List},
-    push::Shown,
-    reports::session_ref,
-    session::{Session, SessionSlot},
-    wheel::Wheel,
 };
 use crate::{codec::Codec, interest::Interest};
 
@@ -85,6 +92,9 @@ struct State {
     apps: HashMap<AppId, App>,
     wheel: Wheel<(SessionSlot, u64)>,
     ended: VecDeque<EndedConnection>,
+    ends: Ends,
+    /// What presence asked in its last reply.
+    questions: Vec<SessionRef>,
     next_counter: u64,
     era: Era,
     tally: Tally,
@@ -121,8 +131,14 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// Makes an empty hub whose clients may be silent for `expiry`, and stay for `token_grace` after their token ran
-    /// out; both are looked for every `tick`.
-    pub(crate) fn new(expiry: Duration, token_grace: Duration, tick: Duration, now: Monotonic) -> Self {
+    /// out; both are looked for every `tick`. How sessions ended is remembered for `ends_kept`.
+    pub(crate) fn new(
+        expiry: Duration,
+        token_grace: Duration,
+        ends_kept: Duration,
+        tick: Duration,
+        now: Monotonic,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 index: Index::default(),
@@ -131,6 +147,8 @@ impl Hub {
                 apps: HashMap::new(),
                 wheel: Wheel::new(tick, now),
                 ended: VecDeque::new(),
+                ends: Ends::new(ends_kept, now),
+                questions: Vec::new(),
                 next_counter: 1,
                 era: Era::default(),
                 tally: Tally::default(),
@@ -185,6 +203,7 @@ impl Hub {
     /// has stored, and is told again only if it may have been made to hold the session once more since.
     pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: EndReason) {
         let mut state = self.state.lock();
+        state.ends.remember(handle.counter, reason);
         let asserted = state.sessions[handle.slot as usize].as_ref().is_some_and(|session| session.asserted);
         if reason != EndReason::Logout || asserted {
             self.queue_ended(&mut state, handle.slot, reason);
@@ -231,10 +250,16 @@ impl Hub {
         }
     }
 
+    /// Returns how many ends of sessions are remembered.
+    pub(crate) fn ends(&self) -> usize {
+        self.state.lock().ends.count()
+    }
+
     /// Ends the sessions whose clients were silent for the expiry, tells those whose token has run out, and ends theirs
     /// after the grace.
     pub(crate) fn end_due(&self, now: Monotonic) {
         let mut state = self.state.lock();
+        state.ends.turn(now);
         for (slot, counter) in state.wheel.advance(now) {
             let Some(session) = state.sessions[slot as usize].as_mut() else { continue };
             if session.handle.counter != counter || session.ended {
@@ -282,8 +307,10 @@ impl Hub {
     /// Tells presence that a session whose login may have been stored has no connection.
     pub(crate) fn report_lost(&self, key: UserKey, counter: u64) {
         let session = Some(session_ref(&key, counter));
-        let reason = EndReason::Closed as i32;
-        self.state.lock().ended.push_back(EndedConnection { session, reason });
+        let reason = EndReason::Closed;
+        let mut state = self.state.lock();
+        state.ends.remember(counter, reason);
+        state.ended.push_back(EndedConnection { session, reason: reason as i32 });
         self.to_report.notify_one();
     }
 
@@ -301,7 +328,9 @@ impl Hub {
         if std::mem::replace(&mut session.ended, true) {
             return;
         }
-        let session = Some(session_ref(&session.handle.key, session.handle.counter));
+        let counter = session.handle.counter;
+        let session = Some(session_ref(&session.handle.key, counter));
+        state.ends.remember(counter, reason);
         state.ended.push_back(EndedConnection { session, reason: reason as i32 });
         self.to_report.notify_one();
     }

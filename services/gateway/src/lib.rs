@@ -56,7 +56,8 @@ struct Gateway {
 
 impl Gateway {
     fn new(config: Config, clock: Clock, backend: Backend, metrics: Metrics) -> Arc<Self> {
-        let hub = Hub::new(config.expiry, config.token_grace, service::TICK, clock.monotonic());
+        let Config { expiry, token_grace, ends_kept, .. } = config;
+        let hub = Hub::new(expiry, token_grace, ends_kept, service::TICK, clock.monotonic());
         let (registration, store_clock) = (Registration::default(), Mutex::default());
         let (resync, friend_loads) = (Resync::default(), FriendLoads::default());
         Arc::new(Self {

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use rollcall_domain::code::{Code, Refusal};
-use rollcall_proto::client::v1::client_frame::Call;
+use rollcall_proto::{
+    client::v1::client_frame::Call,
+    gateway::v1::{Answer, answer::Fate},
+};
 use rollcall_runtime::metrics::{Counter, Gauge, Registry, Table};
 
 use crate::{Gateway, hub::Tally};
@@ -27,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) friend_loads: Counter,
     /// Reports to presence, in the order of [`Reported`].
     reports: [Counter; 3],
+    /// Answers that presence took, in the order of [`Metrics::answered`].
+    answers: [Counter; 3],
     /// Connections refused, in the order of [`Refused`].
     refused: [Counter; 5],
 }
@@ -138,6 +143,13 @@ impl Metrics {
                 "result",
                 ["answered", "answered_past_bus", "unanswered"],
             ),
+            answers: registry.counters(
+                "rollcall_gateway_answers",
+                "Answers to presence about sessions whose deadlines have passed there: their connections are open, \
+                 have ended, or are not known.",
+                "fate",
+                ["live", "ended", "unknown"],
+            ),
             refused: registry.counters(
                 "rollcall_gateway_connections_refused",
                 "Connections of clients that were refused.",
@@ -168,6 +180,11 @@ impl Metrics {
             "rollcall_gateway_friend_loads_waiting",
             "Users with a session here whose friends wait to be read.",
             |gateway| gateway.friend_loads.waiting(),
+        );
+        gauge(
+            "rollcall_gateway_ends_remembered",
+            "Sessions of which it is remembered how they ended, should presence ask.",
+            |gateway| gateway.hub.ends(),
         );
         let counter = |name, help, read: fn(&Tally) -> u64| {
             let gateway = Arc::downgrade(gateway);
@@ -209,6 +226,18 @@ impl Metrics {
     /// Counts a report.
     pub(crate) fn reported(&self, how: Reported) {
         self.reports[how as usize].inc();
+    }
+
+    /// Counts answers that presence took.
+    pub(crate) fn answered(&self, answers: &[Answer]) {
+        for answer in answers {
+            let fate = match answer.fate {
+                Some(Fate::LiveAgeMs(_)) => &self.answers[0],
+                Some(Fate::Ended(_)) => &self.answers[1],
+                None => &self.answers[2],
+            };
+            fate.inc();
+        }
     }
 
     /// Counts a connection that was refused.

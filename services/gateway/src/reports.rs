@@ -26,6 +26,10 @@ use crate::{
 /// The pause between reports of ends that follow one another: they gather in it.
 const ENDED_PAUSE: Duration = Duration::from_millis(5);
 
+/// How many reports follow one another because of what presence asks; what it asks then is answered at the usual pace.
+/// Each answers up to 512 questions, and presence may ask for ever what cannot be settled.
+const ROUNDS_MAX: usize = 16;
+
 /// Reports until `shutdown`, and once more at the end, so that what ended is known. A gateway of which nothing is left
 /// then takes its leave, so that nobody waits for its next report.
 pub(crate) async fn run(gateway: Arc<Gateway>, bus: Arc<dyn Bus>, shutdown: CancellationToken) {
@@ -47,8 +51,9 @@ pub(crate) async fn run(gateway: Arc<Gateway>, bus: Arc<dyn Bus>, shutdown: Canc
 }
 
 /// Reports until there is nothing more to tell at once, or a report goes unanswered. The first goes out in any case
-/// if it keeps the pace.
+/// if it keeps the pace. Questions are answered at once.
 async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutdown: &CancellationToken) {
+    let mut rounds = 0;
     loop {
         let config = &gateway.config;
         let now = gateway.clock.monotonic();
@@ -63,7 +68,12 @@ async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutd
         }
         gateway.hub.reported(&report, &reply, now);
         apply(gateway, &reply);
-        if !report.is_full() || !reply.unsettled.is_empty() {
+        gateway.metrics.answered(&report.request.answers);
+        // What is asked again is not settled by telling it at once.
+        let asked = gateway.hub.asked(&reply.questions, &report.request.answers);
+        rounds += usize::from(asked);
+        let more = report.is_full() && reply.unsettled.is_empty();
+        if !more && (!asked || rounds > ROUNDS_MAX) {
             return;
         }
     }

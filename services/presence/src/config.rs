@@ -33,6 +33,10 @@ pub struct Config {
     /// expiry.
     #[serde(with = "humantime_serde")]
     pub moved_grace: Duration,
+    /// How long after its deadline a session ends at the earliest of which its gateway, which lives and is asked, says
+    /// nothing. 10 s by default, 2 s to 1 h.
+    #[serde(with = "humantime_serde")]
+    pub answer_within: Duration,
     /// The span in which a user may make as many queries of others as the app's limit says (SPEC C4). 5 s by default,
     /// 100 ms to 1 h.
     #[serde(with = "humantime_serde")]
@@ -57,6 +61,7 @@ impl Config {
             lease: Duration::from_secs(36),
             listening: Duration::from_secs(4),
             moved_grace: Duration::from_secs(30),
+            answer_within: Duration::from_secs(10),
             window: Duration::from_secs(5),
             relay_after: Duration::from_secs(1),
             relay_every: Duration::from_secs(5),
@@ -69,6 +74,7 @@ impl Config {
                 lease: Duration::from_secs(5),
                 listening: Duration::from_secs(1),
                 moved_grace: Duration::from_secs(5),
+                answer_within: Duration::from_secs(2),
                 ..defaults
             },
         }
@@ -93,6 +99,7 @@ impl Validate for Config {
         for (key, value, least, most) in [
             ("listening", self.listening, Duration::from_millis(100), Duration::from_secs(60)),
             ("sweep_every", self.sweep_every, Duration::from_millis(10), Duration::from_secs(10)),
+            ("answer_within", self.answer_within, Duration::from_secs(2), Duration::from_secs(3600)),
             ("window", self.window, Duration::from_millis(100), Duration::from_secs(3600)),
             ("relay_after", self.relay_after, Duration::from_millis(100), Duration::from_secs(60)),
             ("relay_every", self.relay_every, Duration::from_millis(100), Duration::from_secs(60)),

@@ -19,6 +19,7 @@ use rollcall_domain::{
     id::{AppId, BootId, DeviceId, Op, Platform, SessionId, UserId},
     policy::LoginPolicy,
     time::Timestamp,
+    user::UserState,
 };
 use rollcall_proto::{event::v1::Change, trace::TraceParent};
 use rollcall_records::{Error, Intent};
@@ -43,6 +44,7 @@ use crate::{
 pub(crate) const TEST: Intent<'static> = Intent { who: "test", expected: None };
 
 pub(crate) const EXPIRY: Duration = Duration::from_secs(400);
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
 /// The store's time at the beginning, in seconds.
 pub(crate) const START: u64 = 1_000_000;
 
@@ -109,6 +111,13 @@ impl Fixture {
         let device = DeviceId::new(device).unwrap();
         let login = Login { caller, token, platform, device, resumes: None };
         self.parts.sessions.login(&login, &TraceParent::default()).await
+    }
+
+    /// Has a session live on for [`GRACE`], as one whose gateway closed the connection.
+    pub(crate) async fn move_away(&self, name: &str, counter: u64) {
+        let moved = |state: &UserState, now| Ok(state.on_connection_moved(session(counter), GRACE, now));
+        let users = &self.parts.sessions.users;
+        users.apply(app(), &user(name), &TraceParent::default(), moved).await.unwrap();
     }
 
     /// Reads the general status, the custom status and the version of a user.
@@ -197,6 +206,8 @@ pub(crate) struct Meddled {
     pub(crate) clock: Arc<AtomicU64>,
     /// Nothing is answered.
     pub(crate) away: AtomicBool,
+    /// How many times records were read.
+    pub(crate) reads: AtomicU64,
     /// No commit of a user is answered.
     pub(crate) read_only: AtomicBool,
     /// The next commit of a user is not answered, and another one puts the record back that was before it.
@@ -214,6 +225,7 @@ impl Meddled {
             inner: MemoryStore::new(Partitions::EMBEDDED, Arc::new(now)),
             clock,
             away: AtomicBool::new(false),
+            reads: AtomicU64::new(0),
             read_only: AtomicBool::new(false),
             put_back: AtomicBool::new(false),
             touched_after_due: Mutex::new(None),
@@ -249,6 +261,7 @@ impl Store for Meddled {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, port::Error> {
         self.answers()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.get(keys).await
     }
 

@@ -1,9 +1,9 @@
 //! Presence: who is online, and what they say they are doing.
 //!
-//! It adds and ends sessions, keeps their deadlines moving while their gateways report them heard, ends those
-//! whose deadline has passed, verifies tokens, and keeps the configuration of apps. All it knows is in the
+//! It adds and ends sessions, keeps their deadlines moving while their gateways report them heard, asks about those
+//! whose deadline has passed, verifies tokens, and keeps the configuration of apps. All that lasts is in the
 //! store: any number of instances may serve. Start with [`Service`]; the loops are in `reports`, `sweep` and `clears`,
-//! what gateways call in `sessions`.
+//! what gateways call in `sessions`, when a session ends whose gateway lives in `overdue`.
 
 mod admin;
 mod beacon;
@@ -14,6 +14,7 @@ mod gate;
 mod grpc;
 mod leases;
 mod metrics;
+mod overdue;
 mod process;
 mod reports;
 mod service;

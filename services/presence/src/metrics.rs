@@ -7,7 +7,7 @@ use rollcall_records::OutboxCounts;
 use rollcall_runtime::metrics::{Counter, Histogram, LONG, Registry};
 use rollcall_store::port::{Lease, Standing};
 
-use crate::leases::Leases;
+use crate::{leases::Leases, overdue::Overdue};
 
 /// The instruments of presence. Clones are the same.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     ended: [Counter; 6],
     /// Sessions that live on for a while after their gateway closed the connection.
     moved: Counter,
+    /// Sessions whose deadlines have passed and whose gateway lives.
+    pub(crate) overdue: OverdueSessions,
     /// Gateways declared dead here.
     pub(crate) dead: Counter,
     /// Looks for passed deadlines.
@@ -53,6 +55,28 @@ pub(crate) struct Clears {
     pub(crate) failures: Counter,
     /// How long after their time they did.
     pub(crate) lag: Histogram,
+}
+
+/// The instruments of sessions whose deadlines have passed and whose gateway lives.
+#[derive(Debug, Clone)]
+pub(crate) struct OverdueSessions {
+    /// Questions to gateways about them.
+    pub(crate) questions: Counter,
+    /// What became of them, in the order of [`Verdict`].
+    verdicts: [Counter; 4],
+}
+
+/// What became of a session whose deadline has passed and whose gateway lives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict {
+    /// Its gateway answered that its connection is open.
+    Live,
+    /// Its gateway answered that its connection has ended.
+    Ended,
+    /// Its gateway answered that it does not know it.
+    Unknown,
+    /// Its gateway did not answer.
+    Unanswered,
 }
 
 /// The place of sessions whose gateway is dead, behind the reasons.
@@ -92,6 +116,7 @@ impl Metrics {
                 "Sessions kept for a while after their gateway closed the connection: their clients are expected \
                  elsewhere.",
             ),
+            overdue: OverdueSessions::new(registry),
             dead: registry.counter(
                 "rollcall_presence_gateways_declared_dead",
                 "Gateways that this process declared dead, for they did not report.",
@@ -126,7 +151,13 @@ impl Metrics {
     }
 
     /// Shows what presence holds.
-    pub(crate) fn show(registry: &Registry, leases: &Leases, outbox: &Arc<OutboxCounts>) {
+    pub(crate) fn show(registry: &Registry, leases: &Leases, overdue: &Overdue, outbox: &Arc<OutboxCounts>) {
+        let asked = overdue.clone();
+        registry.gauge_of(
+            "rollcall_presence_questions_open",
+            "Sessions about which this process asked a gateway and that are not settled yet.",
+            move || asked.open() as u64,
+        );
         let gauge = |name, help, counts: fn(&Lease) -> bool| {
             let leases = leases.clone();
             let count = move || leases.known().iter().filter(|lease| counts(lease)).count() as u64;
@@ -185,6 +216,30 @@ impl Metrics {
     /// Counts sessions that ended because their gateway is dead.
     pub(crate) fn orphaned(&self, sessions: usize) {
         self.ended[ORPHANED].inc_by(sessions as u64);
+    }
+}
+
+impl OverdueSessions {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            questions: registry.counter(
+                "rollcall_presence_questions",
+                "Questions to gateways that live about sessions whose deadlines have passed; one may be asked more \
+                 than once.",
+            ),
+            verdicts: registry.counters(
+                "rollcall_presence_verdicts",
+                "What became of sessions whose deadlines have passed and whose gateway lives: as it answered, or \
+                 ended by us for it does not know them or did not answer.",
+                "verdict",
+                ["live", "ended", "unknown", "unanswered"],
+            ),
+        }
+    }
+
+    /// Counts sessions of which it is known what became of them.
+    pub(crate) fn judged(&self, verdict: Verdict, sessions: usize) {
+        self.verdicts[verdict as usize].inc_by(sessions as u64);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Reports of gateways: who was heard moves on, who is gone ends (DESIGN section 4).
 //!
 //! A report is answered once all of it is stored, and else not at all: its gateway repeats it. A report twice
-//! is a report once. A boot that is dead is told so, and nothing of its report is stored.
+//! is a report once. A boot that is dead is told so, and nothing of its report is stored. The reply asks what became of
+//! sessions whose deadlines have passed (`reports/ask.rs`).
 
+mod ask;
 mod assert;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -25,14 +27,15 @@ use rollcall_records::{Apps, Error, Users};
 use rollcall_runtime::rng;
 use rollcall_store::{
     Partition, Store,
-    port::{Renewal, Timer, TimerId},
+    port::{Nonce, Renewal, Timer, TimerId},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{error, info, warn};
 
-use crate::{error::refused, leases::Leases, metrics::Metrics};
+use self::ask::Answered;
+use crate::{error::refused, leases::Leases, metrics::Metrics, overdue::Overdue};
 
 /// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -50,6 +53,7 @@ pub(crate) struct Reports {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) expiry: Duration,
     pub(crate) moved_grace: Duration,
+    pub(crate) overdue: Overdue,
     pub(crate) metrics: Metrics,
 }
 
@@ -157,8 +161,13 @@ impl Reports {
             Renewal::WrongToken => return Err(Failure::WrongToken),
         }
         let mut malformed = 0;
-        let missing = self.touch(boot, &report.heard, &mut malformed).await?;
-        let unsettled = self.end(boot, &report.ended, trace, &mut malformed).await;
+        let answered = Answered::read(&report.answers);
+        let (mut heard, mut ended) = (report.heard, report.ended);
+        heard.extend_from_slice(&answered.live);
+        ended.extend_from_slice(&answered.ended);
+        let missing = self.touch(boot, &heard, &mut malformed).await?;
+        let unsettled = self.end(boot, &ended, trace, &mut malformed).await;
+        self.settle(boot, &answered, trace, &mut malformed).await?;
         let superseded = self.assert(boot, &report.asserted, trace, &mut malformed).await?;
         self.metrics.malformed.inc_by(malformed as u64);
         if malformed > 0 {
@@ -169,7 +178,10 @@ impl Reports {
         }
         let apps = self.newer(&report.apps).await;
         let store_now = self.store.now().await?.0;
-        Ok(ReportResponse { missing, apps, unsettled, superseded, store_now, dead: false })
+        // At last: what was asked counts as asked.
+        let questions =
+            if report.leaving { Vec::new() } else { self.questions(boot, Nonce(report.nonce), trace).await };
+        Ok(ReportResponse { missing, apps, unsettled, superseded, store_now, questions, dead: false })
     }
 
     /// Moves the deadlines of heard sessions on, and returns those that do not exist.

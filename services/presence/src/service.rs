@@ -35,6 +35,7 @@ use crate::{
     grpc::{SERVICE_NAMES, admin::Operators, gateway::Gateways, user::Backends},
     leases::{Leases, Undertaker},
     metrics::Metrics,
+    overdue::Overdue,
     reports::Reports,
     sessions::Sessions,
     sweep::{Looks, Sweep},
@@ -149,7 +150,8 @@ impl Parts {
             Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
         let leases = Leases::new(store.clone(), clock);
         let metrics = Metrics::new(registry);
-        Metrics::show(registry, &leases, &counts);
+        let overdue = Overdue::new(config.answer_within);
+        Metrics::show(registry, &leases, &overdue, &counts);
         let expiry = config.expiry;
         let clear_looks = ClearLooks::new(store.partitions());
         let reports = Reports {
@@ -159,6 +161,7 @@ impl Parts {
             store: store.clone(),
             expiry,
             moved_grace: config.moved_grace,
+            overdue: overdue.clone(),
             metrics: metrics.clone(),
         };
         Self {
@@ -195,6 +198,7 @@ impl Parts {
                 every: config.sweep_every,
                 moved_grace: config.moved_grace,
                 looks: Looks::new(config.moved_grace.min(expiry)),
+                overdue,
                 metrics,
             },
             publishing,

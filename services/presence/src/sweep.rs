@@ -1,9 +1,10 @@
-//! Ends sessions whose deadline has passed (SPEC A7), and those whose gateway is dead (SPEC A11). Those that a gateway
-//! left behind which stopped in order have a deadline by then: they may move to another one until it.
+//! Ends sessions whose gateway is dead or has left, and those that were to move and did not until their deadline (SPEC
+//! A11). Of others whose deadline has passed it notes where they are: their gateway is asked (`overdue`).
 //!
 //! What is due is read without a lock, so each commit is guarded by the timers themselves: a session that was
 //! heard of in between is left alone. A timer whose session is in no record is removed.
 
+mod live;
 mod looks;
 
 use std::{
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub(crate) use self::looks::Looks;
-use crate::{leases::Leases, metrics::Metrics};
+use crate::{leases::Leases, metrics::Metrics, overdue::Overdue};
 
 /// Timers read at a time.
 const PAGE: usize = 512;
@@ -51,6 +52,7 @@ pub(crate) struct Sweep {
     pub(crate) every: Duration,
     pub(crate) moved_grace: Duration,
     pub(crate) looks: Looks,
+    pub(crate) overdue: Overdue,
     pub(crate) metrics: Metrics,
 }
 
@@ -107,7 +109,7 @@ impl Sweep {
         }
     }
 
-    /// Ends every session that is due now.
+    /// Ends every session that is due now, and is not its gateway's to tell of.
     pub(crate) async fn pass(&self) -> Swept {
         let until = match self.store.now().await {
             Ok(now) => now,
@@ -115,6 +117,7 @@ impl Sweep {
         };
         let leases = self.leases.known();
         self.looks.keep(&leases);
+        self.overdue.keep(&leases);
         let partitions =
             self.store.partitions().all().map(|partition| self.partition(partition, &leases, until));
         let swept = stream::iter(partitions)
@@ -142,28 +145,20 @@ impl Sweep {
         let mut looked = Vec::new();
         for lease in leases.iter().filter(|lease| self.looks.is_due(partition, lease.boot, until)) {
             if lease.is_live() {
-                // Mostly nothing is due, and one question tells so.
-                match self.earliest(partition, lease).await {
-                    Ok(earliest) if earliest.is_none_or(|timer| timer.deadline > until) => {
-                        self.looks.looked(partition, lease, earliest.as_ref(), until);
-                        continue;
-                    }
-                    Ok(_) => {}
-                    Err(error) => return swept.and(Swept::failure(error)),
-                }
+                swept = swept.and(self.live(partition, lease, until).await);
+                continue;
             }
-            let last = if lease.is_live() { until } else { Timestamp(u64::MAX) };
             let mut after = None;
             loop {
                 let page = match self
                     .store
-                    .due(partition, TimerSet::Sessions(lease.boot), last, after, PAGE)
+                    .due(partition, TimerSet::Sessions(lease.boot), Timestamp(u64::MAX), after, PAGE)
                     .await
                 {
                     Ok(page) => page,
                     Err(error) => return swept.and(Swept::failure(error.into())),
                 };
-                if !lease.is_live() && !page.is_empty() {
+                if !page.is_empty() {
                     swept.haunting.insert(lease.boot);
                 }
                 let full = page.len() >= PAGE;
@@ -182,29 +177,35 @@ impl Sweep {
         }
         swept = swept.and(self.settle(due, until).await);
         for lease in looked {
-            match self.earliest(partition, lease).await {
-                Ok(earliest) => self.looks.looked(partition, lease, earliest.as_ref(), until),
+            match self.earliest(partition, lease, None).await {
+                Ok(earliest) => self.looks.looked(partition, lease, None, earliest.as_ref(), until),
                 Err(error) => return swept.and(Swept::failure(error)),
             }
         }
         swept
     }
 
-    /// Finds the timer of a boot in a partition that is due first.
-    async fn earliest(&self, partition: Partition, lease: &Lease) -> Result<Option<Timer>, Error> {
-        let due =
-            self.store.due(partition, TimerSet::Sessions(lease.boot), Timestamp(u64::MAX), None, 1).await?;
+    /// Finds the timer of a boot in a partition that is due first after one.
+    async fn earliest(
+        &self,
+        partition: Partition,
+        lease: &Lease,
+        after: Option<Timer>,
+    ) -> Result<Option<Timer>, Error> {
+        let set = TimerSet::Sessions(lease.boot);
+        let due = self.store.due(partition, set, Timestamp(u64::MAX), after, 1).await?;
         Ok(due.into_iter().next())
     }
 
     /// Says whether a session is to end because its gateway is no more (true) or because its deadline has passed
-    /// (false); `None` if it lives on.
+    /// (false); `None` if it lives on. Of a live gateway that is not said here.
     fn judge(&self, lease: &Lease, timer: &Timer, until: Timestamp) -> Option<bool> {
         match lease.standing {
             Standing::Dead(_) => Some(true),
             // What it left are sessions that may move for a while; one with more time was stored too late.
             Standing::Retired(since) if timer.deadline > since.plus(self.moved_grace) => Some(true),
-            Standing::Live | Standing::Retired(_) => (timer.deadline <= until).then_some(false),
+            Standing::Retired(_) => (timer.deadline <= until).then_some(false),
+            Standing::Live => None,
         }
     }
 

@@ -6,5 +6,6 @@ mod flaps;
 mod gateways;
 mod kicks;
 mod late;
+mod outages;
 mod services;
 mod stalls;

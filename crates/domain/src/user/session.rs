@@ -127,17 +127,21 @@ impl UserState {
     }
 
     /// Keeps a session for `grace` whose connection we closed: its client is expected back (SPEC A11). One that
-    /// is not live is treated as by [`UserState::on_connection_lost`].
+    /// is not live is treated as by [`UserState::on_connection_lost`]; to be told so again changes nothing.
     pub fn on_connection_moved(
         &self,
         session: SessionId,
         grace: Duration,
         now: Timestamp,
     ) -> Option<Decision> {
-        if !self.sessions.contains_key(&session) {
+        let mut after = self.clone();
+        let Some(moved) = after.sessions.get_mut(&session) else {
             return self.on_connection_lost(session, EndReason::Moved, now);
+        };
+        if std::mem::replace(&mut moved.moved, true) {
+            return None;
         }
-        Some(self.decide(self.clone(), vec![Timer::Set(session, now.plus(grace))], Vec::new(), now))
+        Some(self.decide(after, vec![Timer::Set(session, now.plus(grace))], Vec::new(), now))
     }
 
     /// Holds a session again that expires at `deadline`: its gateway has its connection, and we have lost or ended

@@ -210,9 +210,11 @@ fn a_moved_session_lives_on_for_the_grace_and_a_late_move_of_an_ended_one_change
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let grace = Duration::from_secs(30);
     let decision = state.on_connection_moved(session(1), grace, at(50)).unwrap();
-    assert_eq!((decision.state, decision.change), (state.clone(), None));
+    assert_eq!((decision.state.status(), decision.change), (state.status(), None));
+    assert!(decision.state.sessions[&session(1)].moved);
     assert_eq!(decision.timers, [Timer::Set(session(1), at(80))]);
-    let state = login(&state, 2, Platform::Web, "d");
+    assert_eq!(decision.state.on_connection_moved(session(1), grace, at(60)), None, "told again");
+    let state = login(&decision.state, 2, Platform::Web, "d");
     let decision = state.on_connection_moved(session(1), grace, at(60)).unwrap();
     assert_eq!((decision.change, decision.timers), (None, Vec::new()));
 }

@@ -26,10 +26,11 @@ fn platforms() -> impl Strategy<Value = Platform> {
 
 fn sessions() -> impl Strategy<Value = Session> {
     let order = option::of((1..=u64::MAX).prop_map(RecordVersion));
-    (platforms(), "[!-~]{1,64}", order.clone(), order, any::<u64>().prop_map(Op)).prop_map(
-        |(platform, device, order, continues, last_op)| {
+    let op = any::<u64>().prop_map(Op);
+    (platforms(), "[!-~]{1,64}", order.clone(), order, op, any::<bool>()).prop_map(
+        |(platform, device, order, continues, last_op, moved)| {
             let device = DeviceId::new(&device).unwrap();
-            Session { platform, device, order, continues, last_op }
+            Session { platform, device, order, continues, last_op, moved }
         },
     )
 }

@@ -48,6 +48,9 @@ struct StoredSession {
     // 0, which takes no byte, while the client has not come back by itself.
     #[prost(uint64, tag = "7")]
     continues: u64,
+    // False, which takes no byte, but for the last moments of a session.
+    #[prost(bool, tag = "8")]
+    moved: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -78,6 +81,7 @@ pub(crate) fn encode(state: &UserState) -> Bytes {
         order: session.order.unwrap_or_default().0,
         last_op: session.last_op.0,
         continues: session.continues.unwrap_or_default().0,
+        moved: session.moved,
     });
     let marks = state.marks.iter().map(|(platform, at)| StoredMark { platform: *platform as i32, at: at.0 });
     let ended = state.ended.iter().map(|(id, reason)| StoredEnd {
@@ -113,7 +117,8 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
         let continues = (session.continues != 0).then_some(RecordVersion(session.continues));
         let device = DeviceId::new(&session.device).map_err(|error| Error::field("device", &error))?;
         let (platform, last_op) = (platform(session.platform)?, Op(session.last_op));
-        state.sessions.insert(id, Session { platform, device, order, continues, last_op });
+        let moved = session.moved;
+        state.sessions.insert(id, Session { platform, device, order, continues, last_op, moved });
     }
     for mark in stored.marks {
         state.marks.insert(platform(mark.platform)?, Timestamp(mark.at));

@@ -41,6 +41,7 @@ impl Report {
             && request.ended.is_empty()
             && request.apps.is_empty()
             && request.asserted.is_empty()
+            && request.answers.is_empty()
     }
 
     /// Says whether the report leaves more to tell at once.
@@ -54,6 +55,11 @@ impl Report {
 /// Names a session on the wire.
 pub(super) fn session_ref(key: &UserKey, counter: u64) -> SessionRef {
     SessionRef { app_id: key.0.get(), user_id: key.1.as_str().to_owned(), counter }
+}
+
+/// Writes a duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn assertion(session: &Session, age_ms: u64, former_boot: u64) -> AssertedSession {
@@ -91,13 +97,14 @@ impl Hub {
             nonce: rng::nonzero_u64(),
             ended: state.ended.iter().take(ENDED_PER_REPORT).cloned().collect(),
             apps: Self::app_versions(&state),
+            answers: state.answers(now),
             ..ReportRequest::default()
         };
         let mut sessions = Vec::new();
         for (slot, session) in state.sessions.iter().enumerate() {
             let Some(session) = session.as_ref().filter(|session| !session.ended) else { continue };
             let last = session.handle.last_heard();
-            let age_ms = u64::try_from(now.since(last).as_millis()).unwrap_or(u64::MAX);
+            let age_ms = millis(now.since(last));
             let due = now.since(session.uploaded_at) >= every
                 || session.uploaded.plus(self.expiry).since(now) < left;
             if session.asserted {
@@ -149,7 +156,10 @@ impl Hub {
 
     /// Has presence told of all sessions, under a new boot.
     pub(crate) fn assert_all(&self) {
-        for session in self.state.lock().sessions.iter_mut().flatten() {
+        let mut state = self.state.lock();
+        // They were asked of the boot before.
+        state.questions.clear();
+        for session in state.sessions.iter_mut().flatten() {
             session.asserted = true;
         }
         self.to_report.notify_one();

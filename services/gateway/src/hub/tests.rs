@@ -1,5 +1,6 @@
 //! Tests of the hub as stories: who is owed what, and what presence is told.
 
+mod answers;
 mod friends;
 mod memory;
 mod reports;
@@ -25,6 +26,7 @@ use crate::boot::Boot;
 const BOOT: u64 = 7;
 const EXPIRY: Duration = Duration::from_secs(400);
 const TOKEN_GRACE: Duration = Duration::from_secs(60);
+const ENDS_KEPT: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_secs(100);
 const LEFT: Duration = Duration::from_secs(120);
 
@@ -45,7 +47,7 @@ fn settings(status: bool) -> Settings {
 }
 
 fn hub() -> Hub {
-    let hub = Hub::new(EXPIRY, TOKEN_GRACE, Duration::from_millis(100), seconds(0));
+    let hub = Hub::new(EXPIRY, TOKEN_GRACE, ENDS_KEPT, Duration::from_millis(100), seconds(0));
     hub.set_settings(app(), settings(true), 1);
     hub
 }

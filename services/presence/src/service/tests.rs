@@ -355,15 +355,24 @@ async fn a_report_over_the_bus_ends_a_session_and_is_answered() {
 
 // SPEC A7
 #[tokio::test]
-async fn a_session_that_falls_silent_is_swept_and_told() {
+async fn a_session_of_which_its_gateway_says_nothing_ends_and_that_is_told() {
     let fixture = Fixture::new().await;
     let mut running = start(&fixture).await;
-    let boot = running.register().await.boot;
+    let RegisterResponse { boot, token, .. } = running.register().await;
     let mut client = PresenceServiceClient::new(running.channel.clone());
     client.login(login_of(&fixture, boot)).await.unwrap();
     running.change().await;
-    fixture.advance(EXPIRY);
+    fixture.advance(EXPIRY + Duration::from_secs(10));
+    let mut gateways = running.gateways();
+    let reporting = tokio::spawn(async move {
+        for nonce in 1.. {
+            let token = token.clone();
+            let report = ReportRequest { boot, token, nonce, ..ReportRequest::default() };
+            gateways.report(report).await.unwrap();
+        }
+    });
     let (_, change) = running.change().await;
+    reporting.abort();
     let session = Some(SessionId { boot, counter: 1 });
     assert_eq!(change.ended, [EndedSession { session, reason: 2 }]);
     assert_eq!(change.general, 2);

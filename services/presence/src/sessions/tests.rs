@@ -375,7 +375,10 @@ async fn details_tell_the_platforms_of_who_is_online_and_when_the_others_left() 
     assert_eq!((fixture.status("alice").await, fixture.outbox("alice").await.len()), versions);
 
     fixture.advance(EXPIRY);
-    fixture.parts.sweep.pass().await;
+    let over = [1, 2, 3].map(session);
+    let expire = |state: &UserState, now| Ok(state.on_sessions_due(&over, &[], now));
+    let users = &fixture.parts.sessions.users;
+    users.apply(app(), &user("alice"), &TraceParent::default(), expire).await.unwrap();
     let left = START + EXPIRY.as_secs();
     assert_eq!(of(None).await, [alice(&[], Some(left)), nobody.clone()]);
     fixture.advance(EXPIRY);

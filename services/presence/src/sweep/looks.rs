@@ -27,6 +27,15 @@ pub(crate) struct Looks {
 struct Next {
     at: Timestamp,
     live: bool,
+    seen: Option<Seen>,
+}
+
+/// The timers of a live boot that are due, and that need no second look.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    last: Timer,
+    /// When the first of them was looked at.
+    since: Timestamp,
 }
 
 impl Looks {
@@ -39,18 +48,35 @@ impl Looks {
         self.next.lock().get(&(boot, partition)).is_none_or(|next| next.at <= now)
     }
 
-    /// Notes that all that was due at `now` is settled, and which timer is the earliest of the rest.
+    /// Returns the last timer of a live boot that was due and is left to what its gateway says; `None` where the look
+    /// begins with the first. It does so now and then, should the store have forgotten how late some timers were.
+    pub(super) fn seen(&self, partition: Partition, boot: BootId, now: Timestamp) -> Option<Timer> {
+        let next = self.next.lock();
+        self.in_force(next.get(&(boot, partition))?, now).map(|seen| seen.last)
+    }
+
+    fn in_force(&self, next: &Next, now: Timestamp) -> Option<Seen> {
+        next.seen.filter(|seen| seen.since.plus(self.soonest) > now)
+    }
+
+    /// Notes that all that was due at `now` is settled but for those up to `seen`, and which timer is the earliest
+    /// of the rest.
     pub(super) fn looked(
         &self,
         partition: Partition,
         lease: &Lease,
+        seen: Option<Timer>,
         earliest: Option<&Timer>,
         now: Timestamp,
     ) {
         let live = lease.is_live();
         let latest = now.plus(if live { self.soonest } else { OVER_EVERY });
         let at = earliest.map_or(latest, |timer| timer.deadline.min(latest));
-        self.next.lock().insert((lease.boot, partition), Next { at, live });
+        let mut next = self.next.lock();
+        let key = (lease.boot, partition);
+        let before = next.get(&key).and_then(|next| self.in_force(next, now));
+        let seen = seen.map(|last| Seen { last, since: before.map_or(now, |before| before.since) });
+        next.insert(key, Next { at, live, seen });
     }
 
     /// Forgets boots that have no lease any more. Who died or left since is looked at at once.
@@ -91,16 +117,31 @@ mod tests {
         assert!(looks.is_due(P, BOOT, at(100)), "never looked at");
         for (earliest, next) in [(None, 130), (Some(at(400)), 130), (Some(at(110)), 110), (Some(at(90)), 90)]
         {
-            looks.looked(P, &live(), earliest.map(timer).as_ref(), at(100));
+            looks.looked(P, &live(), None, earliest.map(timer).as_ref(), at(100));
             assert!(!looks.is_due(P, BOOT, at(next - 1)));
             assert!(looks.is_due(P, BOOT, at(next)));
         }
     }
 
     #[test]
+    fn what_was_seen_is_passed_over_and_now_and_then_looked_at_again() {
+        let looks = Looks::new(Duration::from_secs(30));
+        assert_eq!(looks.seen(P, BOOT, at(100)), None);
+        looks.looked(P, &live(), Some(timer(at(90))), None, at(100));
+        assert_eq!(looks.seen(P, BOOT, at(120)), Some(timer(at(90))));
+        looks.looked(P, &live(), Some(timer(at(110))), None, at(120));
+        assert_eq!(looks.seen(P, BOOT, at(129)), Some(timer(at(110))));
+        assert_eq!(looks.seen(P, BOOT, at(130)), None, "30 s after the first");
+        looks.looked(P, &live(), Some(timer(at(110))), None, at(130));
+        assert_eq!(looks.seen(P, BOOT, at(159)), Some(timer(at(110))));
+        looks.looked(P, &live(), None, None, at(140));
+        assert_eq!(looks.seen(P, BOOT, at(140)), None);
+    }
+
+    #[test]
     fn who_has_died_is_looked_at_at_once() {
         let looks = Looks::new(Duration::from_secs(30));
-        looks.looked(P, &live(), None, at(100));
+        looks.looked(P, &live(), None, None, at(100));
         looks.keep(&[live()]);
         assert!(!looks.is_due(P, BOOT, at(100)));
         looks.keep(&[Lease { standing: Standing::Dead(at(100)), ..live() }]);

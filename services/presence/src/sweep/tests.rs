@@ -15,7 +15,10 @@ use rollcall_store::{
 };
 
 use super::{looks::OVER_EVERY, *};
-use crate::fixture::{BOOT, EXPIRY, Fixture, START, TOKEN, app, caller, seconds, session, text, user};
+use crate::{
+    fixture::{BOOT, EXPIRY, Fixture, GRACE, START, TOKEN, app, caller, seconds, session, text, user},
+    service::Parts,
+};
 
 const INSTANT: Duration = Duration::from_micros(1);
 const ONLINE: i32 = 1;
@@ -37,12 +40,13 @@ async fn leave_stray(fixture: &Fixture, name: &str, counter: u64) {
     fixture.store.commit(commit).await.unwrap();
 }
 
-// SPEC A7
+// SPEC A11
 #[tokio::test]
-async fn a_session_expires_at_its_deadline_and_never_before() {
+async fn a_moved_session_ends_at_its_deadline_and_never_before() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
-    fixture.advance(EXPIRY.saturating_sub(INSTANT));
+    fixture.move_away("alice", 1).await;
+    fixture.advance(GRACE.saturating_sub(INSTANT));
     assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
     assert_eq!(fixture.status("alice").await.0, ONLINE);
     fixture.advance(INSTANT);
@@ -51,12 +55,40 @@ async fn a_session_expires_at_its_deadline_and_never_before() {
     assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
 }
 
+// SPEC A8
+#[tokio::test]
+async fn a_passed_deadline_of_a_live_gateway_ends_nobody_and_hides_no_moved_session_behind_it() {
+    let fixture = Fixture::new().await;
+    let Parts { sweep, reports, .. } = &fixture.parts;
+    fixture.log_in("alice", 1, Platform::Web).await;
+    fixture.advance(EXPIRY.saturating_sub(INSTANT));
+    sweep.pass().await;
+    assert_eq!(reports.overdue.reported(BOOT, Nonce(1)), []);
+    fixture.advance(INSTANT);
+    fixture.log_in("alice", 2, Platform::Mac).await;
+    fixture.move_away("alice", 2).await;
+    let before = fixture.store.reads.load(Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(sweep.pass().await.ended, 0);
+        let partition = fixture.store.partitions().of(app(), Some(&user("alice")));
+        assert_eq!(reports.overdue.reported(BOOT, Nonce(1)), [partition]);
+    }
+    assert_eq!(fixture.store.reads.load(Ordering::SeqCst), before + 1, "looked at once");
+    fixture.advance(GRACE);
+    assert_eq!(sweep.pass().await.ended, 1);
+    assert_eq!(fixture.timers("alice").await.len(), 1);
+    fixture.advance(EXPIRY * 10);
+    assert_eq!(sweep.pass().await.ended, 0);
+    assert_eq!(fixture.status("alice").await.0, ONLINE);
+}
+
 // SPEC A7
 #[tokio::test]
 async fn a_session_that_is_heard_of_between_the_look_and_the_commit_lives_on() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
-    fixture.advance(EXPIRY);
+    fixture.move_away("alice", 1).await;
+    fixture.advance(GRACE);
     let id = TimerId::of_session(app(), user("alice"), session(1));
     let later = Timer { deadline: seconds(START).plus(EXPIRY * 2), id };
     *fixture.store.touched_after_due.lock() = Some(later);
@@ -79,8 +111,10 @@ async fn all_due_sessions_of_a_user_end_in_one_change_that_clears_the_custom_sta
         .set_self_status(&caller("alice", 1), &text(Op::NONE, "busy"), &trace)
         .await
         .unwrap();
+    fixture.move_away("alice", 1).await;
+    fixture.move_away("alice", 2).await;
     let before = fixture.outbox("alice").await.len();
-    fixture.advance(EXPIRY);
+    fixture.advance(GRACE);
     assert_eq!(fixture.parts.sweep.pass().await.ended, 2);
     let entries = fixture.outbox("alice").await;
     assert_eq!(entries.len(), before + 1);
@@ -90,12 +124,12 @@ async fn all_due_sessions_of_a_user_end_in_one_change_that_clears_the_custom_sta
 }
 
 #[tokio::test]
-async fn one_session_expires_while_another_of_the_user_lives_on() {
+async fn one_session_ends_while_another_of_the_user_lives_on() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
-    fixture.advance(Duration::from_secs(1));
     fixture.log_in("alice", 2, Platform::Web).await;
-    fixture.advance(EXPIRY.saturating_sub(Duration::from_secs(1)));
+    fixture.move_away("alice", 1).await;
+    fixture.advance(GRACE);
     assert_eq!(fixture.parts.sweep.pass().await.ended, 1);
     assert_eq!(fixture.status("alice").await.0, ONLINE);
     assert_eq!(fixture.timers("alice").await.len(), 1);
@@ -110,8 +144,15 @@ async fn one_pass_ends_more_users_than_a_page_and_a_batch_hold() {
     for counter in 1..=count as u64 {
         let login = Session::new(Platform::Web, device, None);
         let group = LoginPolicy::Single.group(Edition::Premium, Platform::Web);
-        let decide =
-            |state: &UserState, now| state.on_login(session(counter), login.clone(), group, EXPIRY, now);
+        let decide = |state: &UserState, now| {
+            let decision = state.on_login(session(counter), login.clone(), group, GRACE, now)?;
+            Ok(decision.map(|mut decision| {
+                for session in decision.state.sessions.values_mut() {
+                    session.moved = true;
+                }
+                decision
+            }))
+        };
         let user = user(&format!("user{counter}"));
         fixture.parts.sessions.users.apply(app(), &user, &TraceParent::default(), decide).await.unwrap();
     }
@@ -123,7 +164,7 @@ async fn one_pass_ends_more_users_than_a_page_and_a_batch_hold() {
         .unwrap()
         .len();
     assert!(held > BATCH.max(PAGE), "{held}");
-    fixture.advance(EXPIRY);
+    fixture.advance(GRACE);
     let swept = fixture.parts.sweep.pass().await;
     assert_eq!((swept.ended, swept.spared, swept.strays), (count, 0, 0));
     assert!(swept.failed.is_none());
@@ -168,7 +209,9 @@ async fn sessions_are_ended_when_the_store_is_back() {
     let fixture = Fixture::new().await;
     fixture.log_in("alice", 1, Platform::Web).await;
     fixture.log_in("bob", 2, Platform::Web).await;
-    fixture.advance(EXPIRY);
+    fixture.move_away("alice", 1).await;
+    fixture.move_away("bob", 2).await;
+    fixture.advance(GRACE);
     fixture.store.read_only.store(true, Ordering::SeqCst);
     let swept = fixture.parts.sweep.pass().await;
     assert_eq!(swept.failed.unwrap().1, 2);
@@ -225,9 +268,7 @@ async fn what_a_gateway_left_behind_in_order_lives_until_its_deadline_and_what_c
     let fixture = Fixture::new().await;
     let sweep = &fixture.parts.sweep;
     fixture.log_in("alice", 1, Platform::Web).await;
-    let moved = |state: &UserState, now| Ok(state.on_connection_moved(session(1), sweep.moved_grace, now));
-    let users = &fixture.parts.sessions.users;
-    users.apply(app(), &user("alice"), &TraceParent::default(), moved).await.unwrap();
+    fixture.move_away("alice", 1).await;
     assert!(sweep.leases.retire(BOOT, &TOKEN).await.is_ok());
     sweep.leases.look().await.unwrap();
     // One whose login was under way.
@@ -248,13 +289,10 @@ async fn what_a_gateway_left_behind_in_order_lives_until_its_deadline_and_what_c
 #[tokio::test]
 async fn a_session_that_was_moved_ends_after_the_grace_although_a_look_came_before() {
     let fixture = Fixture::new().await;
-    let grace = Duration::from_secs(30);
     fixture.log_in("alice", 1, Platform::Web).await;
     assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
-    let moved = |state: &UserState, now| Ok(state.on_connection_moved(session(1), grace, now));
-    let users = &fixture.parts.sessions.users;
-    users.apply(app(), &user("alice"), &TraceParent::default(), moved).await.unwrap();
-    fixture.advance(grace.saturating_sub(INSTANT));
+    fixture.move_away("alice", 1).await;
+    fixture.advance(GRACE.saturating_sub(INSTANT));
     assert_eq!(fixture.parts.sweep.pass().await.ended, 0);
     fixture.advance(INSTANT);
     assert_eq!(fixture.parts.sweep.pass().await.ended, 1);

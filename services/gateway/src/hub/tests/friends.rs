@@ -8,7 +8,7 @@ fn switches(edition: Edition, status: bool, friend_status: bool) -> Settings {
 
 /// A hub whose app is STANDARD and hears of friends.
 fn friendly() -> Hub {
-    let hub = Hub::new(EXPIRY, TOKEN_GRACE, Duration::from_millis(100), seconds(0));
+    let hub = Hub::new(EXPIRY, TOKEN_GRACE, ENDS_KEPT, Duration::from_millis(100), seconds(0));
     hub.set_settings(app(), switches(Edition::Standard, true, true), 1);
     hub
 }
