@@ -152,7 +152,8 @@ async fn change(
             sleep(PAUSE).await;
             server.meter.phase()?;
             let begun_us = now_us();
-            let (last_us, ()) = tokio::try_join!(generators.answers(), server.star.change(change))?;
+            let heard = tokio::try_join!(generators.answers(), server.star.change(change));
+            let (last_us, ()) = heard.with_context(|| format!("change {change} at the {}", server.name))?;
             sleep(PAUSE).await;
             let phase = server.meter.phase()?;
             match sum {

@@ -76,6 +76,17 @@ struct Refusal {
 struct Push {
     #[prost(message, optional, tag = "4")]
     publication: Option<Publication>,
+    #[prost(message, optional, tag = "7")]
+    unsubscribe: Option<Unsubscribed>,
+}
+
+/// The server has ended a subscription.
+#[derive(Clone, PartialEq, Message)]
+struct Unsubscribed {
+    #[prost(uint32, tag = "2")]
+    code: u32,
+    #[prost(string, tag = "3")]
+    reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -119,8 +130,12 @@ pub(super) fn hear(frame: &[u8]) -> anyhow::Result<Heard> {
             heard.answer = Some(HEARTBEAT);
         }
         heard.replies += usize::from(reply.id == COMMAND);
+        let push = reply.push.unwrap_or_default();
+        if let Some(Unsubscribed { code, reason }) = push.unsubscribe {
+            bail!("the server ended a subscription: {reason} ({code})");
+        }
         let shown = reply.subscribe.map(|subscribed| subscribed.publications).unwrap_or_default();
-        for publication in shown.into_iter().chain(reply.push.and_then(|push| push.publication)) {
+        for publication in shown.into_iter().chain(push.publication) {
             let status = UserStatus::decode(&*publication.data)?;
             ensure!(!status.user_id.is_empty(), "a publication names no user");
             heard.statuses.push((status.user_id, sequence_of(&status.custom)));
@@ -181,7 +196,7 @@ mod tests {
     #[test]
     fn statuses_are_heard_as_shown_to_a_subscriber_and_as_pushed() {
         let subscribed = Subscribed { publications: vec![publication("a", 0)] };
-        let push = Push { publication: Some(publication("b", 42)) };
+        let push = Push { publication: Some(publication("b", 42)), unsubscribe: None };
         let heard = hear(&sent(&[
             Reply { id: COMMAND, subscribe: Some(subscribed), ..Reply::default() },
             Reply { push: Some(push), ..Reply::default() },
@@ -196,5 +211,13 @@ mod tests {
         let error = Some(Refusal { code: 103, message: "permission denied".to_owned() });
         let refused = hear(&sent(&[Reply { id: COMMAND, error, ..Reply::default() }])).unwrap_err();
         assert!(refused.to_string().contains("permission denied (103)"), "{refused}");
+    }
+
+    #[test]
+    fn a_subscription_that_the_server_ends_is_an_error() {
+        let unsubscribe = Some(Unsubscribed { code: 2500, reason: "insufficient state".to_owned() });
+        let push = Some(Push { publication: None, unsubscribe });
+        let ended = hear(&sent(&[Reply { push, ..Reply::default() }])).unwrap_err();
+        assert!(ended.to_string().contains("insufficient state (2500)"), "{ended}");
     }
 }
