@@ -125,9 +125,11 @@ pub(crate) async fn serve<T: Transport>(gateway: Arc<Gateway>, mut transport: T,
     };
     let (handle, reply) = match logged_in {
         Ok(logged_in) => logged_in,
-        Err((reply, code)) => return close(transport, reply, code).await,
+        Err((reply, code)) => return Box::pin(close(transport, reply, code)).await,
     };
-    let connection = Connection {
+    // Boxed, as what ends a connection is: a task keeps room for all that it ever awaits and for every place where a value
+    // stood, and there is one for each connection.
+    let connection = Box::new(Connection {
         gateway,
         transport,
         codec,
@@ -141,12 +143,12 @@ pub(crate) async fn serve<T: Transport>(gateway: Arc<Gateway>, mut transport: T,
         owed: true,
         flushing: false,
         leaving: None,
-    };
+    });
     connection.run().await;
 }
 
 impl<T: Transport> Connection<T> {
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         let code = loop {
             match std::future::poll_fn(|cx| self.poll_event(cx)).await {
                 Event::Message(message) => self.on_message(&message),
@@ -169,7 +171,7 @@ impl<T: Transport> Connection<T> {
                 let kicked = Kicked { code: Code::Kicked.number(), message };
                 self.codec.encode(&ServerFrame { event: Some(ServerEvent::Kicked(kicked)) })
             });
-            close(self.transport, last, code).await;
+            Box::pin(close(self.transport, last, code)).await;
         }
     }
 

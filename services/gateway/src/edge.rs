@@ -160,10 +160,14 @@ async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocke
     };
     let gateway = Arc::clone(&edge.gateway);
     let open = gateway.metrics.open();
-    upgrade.on_upgrade(move |socket| async move {
-        let _open = open;
-        connection::serve(gateway, socket, codec).await;
-        drop(slot);
+    upgrade.on_upgrade(move |socket| {
+        // Boxed: it is passed on more than once.
+        let socket = Box::new(socket);
+        async move {
+            let _open = open;
+            connection::serve(gateway, socket, codec).await;
+            drop(slot);
+        }
     })
 }
 
