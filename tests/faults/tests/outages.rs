@@ -65,23 +65,27 @@ async fn a_gateway_is_asked_about_deadlines_that_have_passed_and_keeps_who_lives
     let app = rollcall.app().await;
     let ring = Ring::start(&rollcall, &app, 10).await;
 
+    // A first report tells of each, which moves its deadline.
+    let touched = "rollcall_presence_sessions_touched_total";
+    eventually("a report of each", async || count(&rollcall, touched).await >= 10).await;
+
     rollcall.engines().redis.operate(&["EVAL", MOVE_DEADLINES, "0", LONG_PASSED]);
 
-    eventually("an answer about each", async || verdicts(&rollcall, "live").await >= 10).await;
+    let verdicts = |verdict| format!("rollcall_presence_verdicts_total{{verdict=\"{verdict}\"}}");
+    eventually("an answer about each", async || count(&rollcall, &verdicts("live")).await >= 10).await;
     for verdict in ["ended", "unknown", "unanswered"] {
-        assert_eq!(verdicts(&rollcall, verdict).await, 0, "{verdict}");
+        assert_eq!(count(&rollcall, &verdicts(verdict)).await, 0, "{verdict}");
     }
     ring.say("after").await;
     ring.wait("the last text", |status| status.custom == "after").await;
     ring.assert_nobody_left();
 }
 
-/// Counts what became of sessions whose deadlines had passed.
-async fn verdicts(rollcall: &Rollcall, verdict: &str) -> u64 {
-    let series = format!("rollcall_presence_verdicts_total{{verdict=\"{verdict}\"}}");
+/// Adds up what all processes count of a series.
+async fn count(rollcall: &Rollcall, series: &str) -> u64 {
     let mut all = 0;
     for ops in rollcall.ops() {
-        all += Metrics::read(ops).await.of(&series);
+        all += Metrics::read(ops).await.of(series);
     }
     all
 }
