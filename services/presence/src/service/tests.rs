@@ -70,7 +70,12 @@ async fn start(fixture: &Fixture) -> Running {
 
 impl Running {
     async fn change(&mut self) -> (Message, Change) {
-        let message = timeout(LIMIT, self.changes.messages.recv()).await.unwrap().unwrap();
+        let message = loop {
+            let message = timeout(LIMIT, self.changes.messages.recv()).await.unwrap().unwrap();
+            if message.subject != Subject::Head {
+                break message;
+            }
+        };
         let change = Change::decode(message.payload.clone()).unwrap();
         (message, change)
     }
