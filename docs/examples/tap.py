@@ -39,7 +39,11 @@ def parse():
     parser.add_argument("url", help="nats://user:password@host:port")
     parser.add_argument("--name", default="example", help="name of the consumer (default: example)")
     time = datetime.datetime.fromisoformat
-    parser.add_argument("--since", type=lambda text: time(text.replace("Z", "+00:00")), help="begin at this time, as in 2026-01-02T03:04:05Z (default: with all that is kept)")
+    parser.add_argument(
+        "--since",
+        type=lambda text: time(text.replace("Z", "+00:00")),
+        help="begin a new consumer at this time, as in 2026-01-02T03:04:05Z (default: with all that is kept)",
+    )
     parser.add_argument("--count", type=int, help="end after this many changes")
     return parser.parse_args()
 
@@ -47,6 +51,7 @@ def parse():
 async def main():
     args = parse()
     change_of = change_class()
+    kinds = change_of.DESCRIPTOR.fields_by_name["kind"].enum_type
     # Answers come to the inbox that this user may read.
     client = await nats.connect(args.url, inbox_prefix=b"_INBOX.tap")
     stream = client.jetstream()
@@ -59,7 +64,9 @@ async def main():
     await stream.add_consumer(STREAM, config=config)
     consumer = await stream.pull_subscribe_bind(durable=args.name, stream=STREAM)
 
-    # A change may come again, or after a later one of its user: the greater record version is the later.
+    # A change may come again, or after a later one of its user: the greater record version is the later. Lists and friends
+    # have records of their own. (An example: it remembers every user that it heard of.)
+    own_records = [kinds.values_by_name[name].number for name in ("CHANGE_KIND_LIST", "CHANGE_KIND_FRIENDS")]
     latest = {}
     left = args.count
     while left is None or left > 0:
@@ -69,14 +76,15 @@ async def main():
             continue
         for message in messages:
             change = change_of.FromString(message.data)
-            key = (change.app_id, change.user_id, change.kind in (3, 4) and change.kind)
+            record = change.kind if change.kind in own_records else None
+            key = (change.app_id, change.user_id, record)
             if change.record_version > latest.get(key, 0):
                 latest[key] = change.record_version
                 told = {
                     "partition": int(message.subject.rsplit(".", 1)[1]),
                     "app_id": change.app_id,
                     "user_id": change.user_id,
-                    "kind": change.DESCRIPTOR.fields_by_name["kind"].enum_type.values_by_number[change.kind].name,
+                    "kind": kinds.values_by_number[change.kind].name,
                     "version": change.status_version,
                     "custom": change.custom,
                 }

@@ -1,4 +1,5 @@
-//! The bus port and its adapters: changes to all notifiers, reports to one of presence.
+//! The bus port and its adapters: changes and heads to all notifiers, reports to one of presence, and replays of the
+//! changes that it keeps.
 //!
 //! Start with [`port::Bus`]. Every adapter passes the suite in `contract` (feature `contract`, for tests).
 

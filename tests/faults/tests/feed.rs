@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -63,7 +64,7 @@ fn follow(rollcall: &Rollcall, app: &App) -> (Arc<Mutex<Brought>>, JoinHandle<()
                 let lost = read(channel.clone(), app_id, &brought).await;
                 eprintln!("the feed was lost: {lost:?}");
                 brought.lock().lost += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     });
