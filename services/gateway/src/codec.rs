@@ -1,11 +1,12 @@
 //! Client frames as messages: proto3 JSON in text, protobuf in binary. A gRPC stream has binary ones only.
 
-use axum::extract::ws::Message;
+use axum::http::HeaderValue;
 use prost::Message as _;
 use rollcall_proto::{
     client::v1::{ClientFrame, ServerFrame},
     convert::{SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF},
 };
+use tungstenite::Message;
 
 /// How a connection writes its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +40,18 @@ pub(crate) enum Error {
 }
 
 impl Codec {
-    /// Finds the codec of a subprotocol.
-    pub(crate) fn of_subprotocol(name: &str) -> Option<Self> {
-        match name {
-            SUBPROTOCOL_JSON => Some(Self::Json),
-            SUBPROTOCOL_PROTOBUF => Some(Self::Protobuf),
-            _ => None,
+    /// Finds the codec of the subprotocols that a client offers, in headers that list them; JSON where it offers both.
+    pub(crate) fn offered<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>) -> Option<Self> {
+        let lists = headers.into_iter().filter_map(|header| header.to_str().ok());
+        let offered: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+        [Self::Json, Self::Protobuf].into_iter().find(|codec| offered.contains(&codec.subprotocol()))
+    }
+
+    /// Returns the name of the subprotocol.
+    pub(crate) const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Json => SUBPROTOCOL_JSON,
+            Self::Protobuf => SUBPROTOCOL_PROTOBUF,
         }
     }
 
@@ -56,7 +63,7 @@ impl Codec {
             (Self::Protobuf, Message::Binary(bytes)) => Ok(Some(ClientFrame::decode(bytes.clone())?)),
             (Self::Json, Message::Binary(_)) => wrong("binary", "text"),
             (Self::Protobuf, Message::Text(_)) => wrong("text", "binary"),
-            (_, Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => Ok(None),
+            (_, _) => Ok(None),
         }
     }
 
@@ -88,15 +95,6 @@ fn drop_nulls(value: &mut serde_json::Value) {
     if let serde_json::Value::Object(members) = value {
         members.retain(|_, member| !member.is_null());
         members.values_mut().for_each(drop_nulls);
-    }
-}
-
-/// Returns the length of a message's payload in bytes.
-pub(crate) fn length(message: &Message) -> usize {
-    match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) => 0,
     }
 }
 

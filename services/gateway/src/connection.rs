@@ -2,7 +2,7 @@
 //!
 //! Invariants: replies go out in the order their calls ended, and a frame is taken from the hub only when the
 //! transport has taken all that was written before; at most [`REPLIES_WAITING`] calls wait for their reply, then
-//! the client is not read.
+//! the client is not read. A connection at rest holds no buffer.
 //!
 //! `connection/login.rs` is the first part of its life, `connection/calls.rs` what a client can ask for,
 //! `connection/transport.rs` what carries it: a WebSocket (`connection/web_socket.rs`) or a gRPC stream
@@ -22,7 +22,6 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::Message;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use rollcall_domain::{
     code::{Code, Refusal},
@@ -35,18 +34,14 @@ use rollcall_proto::{
     },
     close::CloseCode,
 };
+use tungstenite::Message;
 
-pub(crate) use self::stream::Stream;
 use self::{
     calls::{Command, Done},
     transport::{Gone, Received, Transport},
 };
-use crate::{
-    Gateway,
-    codec::{self, Codec},
-    hub::SessionHandle,
-    metrics::Sent,
-};
+pub(crate) use self::{stream::Stream, web_socket::WebSocket};
+use crate::{Gateway, codec::Codec, hub::SessionHandle, metrics::Sent};
 
 /// The greatest length of a frame before login, in bytes.
 const FRAME_MAX_BEFORE_LOGIN: usize = 4 * 1024;
@@ -67,8 +62,8 @@ struct Connection<T> {
     transport: T,
     codec: Codec,
     handle: Arc<SessionHandle>,
-    /// Calls on their way to other services.
-    calls: FuturesUnordered<Call>,
+    /// Calls on their way to other services; absent while there are none.
+    calls: Option<FuturesUnordered<Call>>,
     /// Calls that change something, waiting for the one before: they run in order.
     commands: VecDeque<Command>,
     /// The number of the last set that came: it only grows, whatever boot the session is under.
@@ -134,7 +129,7 @@ pub(crate) async fn serve<T: Transport>(gateway: Arc<Gateway>, mut transport: T,
         transport,
         codec,
         handle,
-        calls: FuturesUnordered::new(),
+        calls: None,
         commands: VecDeque::new(),
         last_op: Op::NONE,
         running: Running::Nothing,
@@ -189,8 +184,12 @@ impl<T: Transport> Connection<T> {
         {
             return Poll::Ready(Event::Close(code));
         }
-        if let Poll::Ready(Some(done)) = self.calls.poll_next_unpin(cx) {
-            return Poll::Ready(Event::Done(done));
+        if let Some(calls) = &mut self.calls {
+            match calls.poll_next_unpin(cx) {
+                Poll::Ready(Some(done)) => return Poll::Ready(Event::Done(done)),
+                Poll::Ready(None) => self.calls = None,
+                Poll::Pending => {}
+            }
         }
         if self.unanswered >= REPLIES_WAITING || self.leaving.is_some() {
             return Poll::Pending;
@@ -215,7 +214,7 @@ impl<T: Transport> Connection<T> {
             let mut written = 0;
             while written < WRITE_AT_ONCE {
                 let Some(message) = self.next_message() else { break };
-                written += codec::length(&message);
+                written += message.len();
                 self.transport.start_send(message)?;
             }
             if written == 0 {
@@ -227,6 +226,9 @@ impl<T: Transport> Connection<T> {
 
     fn next_message(&mut self) -> Option<Message> {
         if let Some(reply) = self.replies.pop_front() {
+            if self.replies.is_empty() {
+                self.replies = VecDeque::new();
+            }
             self.unanswered = self.unanswered.saturating_sub(1);
             self.gateway.metrics.sent(Sent::Reply);
             return Some(reply);

@@ -8,17 +8,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{State, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode, header},
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use hyper::upgrade::OnUpgrade;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use parking_lot::Mutex;
-use rollcall_proto::convert::{SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF};
 use rollcall_runtime::clock::Monotonic;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -26,12 +27,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use tungstenite::handshake::server::create_response_with_body;
 
 use self::begun::Begun;
 use crate::{
     Gateway, Page,
     codec::Codec,
-    connection::{self, FRAME_MAX},
+    connection::{self, WebSocket},
     metrics::Refused,
 };
 
@@ -39,12 +41,6 @@ use crate::{
 const HEADER_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of HTTP headers that are read.
 const HTTP_BUFFER: usize = 16 * 1024;
-/// The read buffer of a WebSocket, held for its whole life: most frames fit.
-const READ_BUFFER: usize = 1024;
-/// Written bytes that wait for the socket before they are sent on.
-const WRITE_BUFFER: usize = 4 * 1024;
-/// Written bytes beyond which a connection fails. One frame beyond a full buffer always fits.
-const WRITE_BUFFER_MAX: usize = 1024 * 1024;
 /// The pause after a connection could not be accepted, so that a lack of file handles does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -117,11 +113,10 @@ async fn serve(edge: Edge, router: Router, stream: TcpStream, peer: SocketAddr, 
 }
 
 async fn serve_http(router: Router, stream: Begun<TcpStream>, peer: SocketAddr) {
-    let mut http =
-        hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HTTP_BUFFER);
-    let serving = http.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = serving.await {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HTTP_BUFFER);
+    let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = serving.with_upgrades().await {
         debug!(%peer, %error, "a connection failed before its upgrade");
     }
 }
@@ -134,41 +129,49 @@ async fn ready(State(edge): State<Edge>) -> Response {
     }
 }
 
-async fn connect(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+async fn connect(State(edge): State<Edge>, mut request: Request) -> Response {
+    let mut response = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => {
+            let message = format!("expected the handshake of a WebSocket: {error}\n");
+            return (StatusCode::BAD_REQUEST, message).into_response();
+        }
+    };
+    let headers = request.headers();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if !origin_is_allowed(&headers, host, &edge.gateway.config.allowed_origins) {
+    if !origin_is_allowed(headers, host, &edge.gateway.config.allowed_origins) {
         return edge.refuse(Refused::Origin, StatusCode::FORBIDDEN, FOREIGN_ORIGIN);
     }
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(WRITE_BUFFER_MAX)
-        .max_message_size(FRAME_MAX)
-        .max_frame_size(FRAME_MAX)
-        .protocols([SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF]);
-    let protocol = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
-    let Some(codec) = protocol.and_then(Codec::of_subprotocol) else {
-        return edge.refuse(
-            Refused::Subprotocol,
-            StatusCode::BAD_REQUEST,
-            "no known WebSocket subprotocol was offered, expected rollcall.v1.json or rollcall.v1.protobuf",
-        );
+    let Some(codec) = Codec::offered(headers.get_all(header::SEC_WEBSOCKET_PROTOCOL)) else {
+        let message =
+            "no known WebSocket subprotocol was offered, expected rollcall.v1.json or rollcall.v1.protobuf";
+        return edge.refuse(Refused::Subprotocol, StatusCode::BAD_REQUEST, message);
     };
     let slot = match edge.enter() {
         Ok(slot) => slot,
         Err((why, message)) => return edge.refuse(why, StatusCode::SERVICE_UNAVAILABLE, message),
     };
+    let name = HeaderValue::from_static(codec.subprotocol());
+    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    let upgrade = hyper::upgrade::on(&mut request);
     let gateway = Arc::clone(&edge.gateway);
     let open = gateway.metrics.open();
-    upgrade.on_upgrade(move |socket| {
-        // Boxed: it is passed on more than once.
-        let socket = Box::new(socket);
-        async move {
-            let _open = open;
+    tokio::spawn(async move {
+        let _held = (slot, open);
+        // Boxed: a connection keeps no room for how it began.
+        if let Some(socket) = Box::pin(upgraded(upgrade)).await {
             connection::serve(gateway, socket, codec).await;
-            drop(slot);
         }
-    })
+    });
+    response
+}
+
+/// Waits until a connection is a WebSocket; `None` if it fails before.
+async fn upgraded(upgrade: OnUpgrade) -> Option<WebSocket> {
+    let upgraded =
+        upgrade.await.inspect_err(|error| debug!(%error, "a connection failed in its upgrade")).ok()?;
+    let parts = upgraded.downcast::<TokioIo<Begun<TcpStream>>>().ok()?;
+    Some(WebSocket::new(parts.io.into_inner().into_inner(), &parts.read_buf))
 }
 
 impl Edge {

@@ -1,7 +1,7 @@
 //! What a client can ask for once it is logged in. Checks come in SPEC K1's order: the arguments, the edition,
 //! the switch.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use rollcall_domain::{
     app::Settings,
@@ -195,12 +195,16 @@ impl<T: Transport> Connection<T> {
         call: impl Future<Output = CallResult> + Send + 'static,
     ) {
         let gateway = Arc::clone(&self.gateway);
-        self.calls.push(Box::pin(async move {
+        self.start(async move {
             let result = call.instrument(trace.span()).await;
             gateway.metrics.ended(method, &result);
             trace.ended(&result);
             Done { replies: vec![answer(id, result)], command: false, leave: None }
-        }));
+        });
+    }
+
+    fn start(&mut self, call: impl Future<Output = Done> + Send + 'static) {
+        self.calls.get_or_insert_default().push(Box::pin(call));
     }
 
     /// Queues a set. One that waits already is overtaken: it will be answered together with the newer one
@@ -226,7 +230,10 @@ impl<T: Transport> Connection<T> {
 
     /// Starts the next command; each waits for the one before.
     pub(super) fn run_next_command(&mut self) {
-        let Some(command) = self.commands.pop_front() else { return };
+        let Some(command) = self.commands.pop_front() else {
+            self.commands = VecDeque::new();
+            return;
+        };
         self.running = match command.change {
             CommandChange::Subscribe(_) | CommandChange::Unsubscribe(_) => Running::List,
             CommandChange::Set(..) | CommandChange::Logout => Running::Own,
@@ -235,7 +242,7 @@ impl<T: Transport> Connection<T> {
         if matches!(command.change, CommandChange::Logout) {
             handle.leave();
         }
-        self.calls.push(Box::pin(async move {
+        self.start(async move {
             let method = command.change.method();
             let trace = command.trace;
             let executed = execute(&gateway, &handle, trace.passed(), command.change);
@@ -248,7 +255,7 @@ impl<T: Transport> Connection<T> {
             };
             let replies = command.ids.into_iter().map(reply).collect();
             Done { replies, command: true, leave }
-        }));
+        });
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::Message;
 use rollcall_domain::{
     code::{Code, Refusal},
     time::Timestamp,
@@ -15,6 +14,7 @@ use rollcall_proto::{
     trace::TraceParent,
 };
 use tracing::Instrument as _;
+use tungstenite::Message;
 
 use super::{
     FRAME_MAX_BEFORE_LOGIN, refused, succeeded,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    codec::{self, Codec},
+    codec::Codec,
     hub::{LoginRecord, SessionHandle},
     metrics::Method,
     trace::CallTrace,
@@ -56,7 +56,7 @@ pub(super) async fn first_login(transport: &mut impl Transport, codec: Codec) ->
             Received::Broken(code) => return First::Close(None, code),
             Received::Gone => return First::Gone,
         };
-        if codec::length(&message) > FRAME_MAX_BEFORE_LOGIN {
+        if message.len() > FRAME_MAX_BEFORE_LOGIN {
             return First::Close(None, CloseCode::FrameTooLarge);
         }
         let frame = match codec.decode(&message) {

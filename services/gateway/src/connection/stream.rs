@@ -5,12 +5,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::extract::ws::Message;
 use rollcall_proto::{
     close::CloseCode,
     messages::{Error, Messages},
 };
 use tonic::{Status, codegen::http::HeaderMap};
+use tungstenite::Message;
 
 use super::transport::{Gone, Received, Transport};
 

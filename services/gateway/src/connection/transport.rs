@@ -5,8 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::extract::ws::Message;
 use rollcall_proto::close::CloseCode;
+use tungstenite::Message;
 
 /// What a transport received.
 pub(crate) enum Received {

@@ -33,6 +33,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
         let is_http2 = begun.head[..begun.read] == HTTP2;
         Ok((begun, is_http2))
     }
+
+    /// Returns the stream. What was read of it must have been given again.
+    pub(super) fn into_inner(self) -> S {
+        debug_assert_eq!(self.given, self.read);
+        self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {

@@ -1,7 +1,6 @@
 //! From a change to a frame: statuses merge by version, marks say who is owed, frames are taken when a
 //! connection can write.
 
-use axum::extract::ws::Message;
 use rollcall_domain::{
     id::{AppId, UserId},
     status::{Status, StatusVersion},
@@ -14,6 +13,7 @@ use rollcall_proto::{
     event::v1::{Change, ChangeKind},
 };
 use tracing::Span;
+use tungstenite::Message;
 
 use super::{Era, Hub, SessionHandle, SessionSlot, State, UserKey, index::UserSlot};
 use crate::{codec::CODECS, trace};

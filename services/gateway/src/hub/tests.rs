@@ -7,7 +7,6 @@ mod reports;
 mod resync;
 mod tokens;
 
-use axum::extract::ws::Message;
 use rollcall_domain::{
     app::Edition,
     id::{DeviceId, UserId},
@@ -19,6 +18,7 @@ use rollcall_proto::{
     event::v1::{Change, ChangeKind},
     gateway::v1::ReportResponse,
 };
+use tungstenite::Message;
 
 use super::*;
 use crate::boot::Boot;
