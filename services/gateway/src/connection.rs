@@ -38,6 +38,7 @@ use tungstenite::Message;
 
 use self::{
     calls::{Command, Done},
+    login::Begun,
     transport::{Gone, Received, Transport},
 };
 pub(crate) use self::{stream::Stream, web_socket::WebSocket};
@@ -107,23 +108,13 @@ enum Event {
 
 /// Serves one client until its connection ends.
 pub(crate) async fn serve<T: Transport>(gateway: Arc<Gateway>, mut transport: T, codec: Codec) {
-    let limit = gateway.config.login_timeout;
-    let first = login::first_login(&mut transport, codec);
-    let logged_in = match tokio::time::timeout(limit, first).await {
-        Ok(login::First::Login { id, trace, login }) => {
-            // Boxed, so that the task of a connection does not keep room for a login all its life.
-            Box::pin(login::log_in(&gateway, codec, id, &trace, *login)).await
-        }
-        Ok(login::First::Gone) => return,
-        Ok(login::First::Close(replies, code)) => Err((replies, code)),
-        Err(_) => Err((None, CloseCode::LoginTimeout)),
-    };
-    let (handle, reply) = match logged_in {
-        Ok(logged_in) => logged_in,
-        Err((reply, code)) => return Box::pin(close(transport, reply, code)).await,
-    };
     // Boxed, as what ends a connection is: a task keeps room for all that it ever awaits and for every place where a value
     // stood, and there is one for each connection.
+    let (handle, reply) = match Box::pin(login::begin(&gateway, &mut transport, codec)).await {
+        Begun::LoggedIn(handle, reply) => (handle, reply),
+        Begun::Gone => return,
+        Begun::Close(reply, code) => return Box::pin(close(transport, reply, code)).await,
+    };
     let connection = Box::new(Connection {
         gateway,
         transport,

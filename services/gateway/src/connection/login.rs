@@ -31,8 +31,18 @@ use crate::{
 /// How long the reply to a login waits for the subscription list.
 const LIST_LIMIT: Duration = Duration::from_secs(2);
 
+/// How a connection began.
+pub(super) enum Begun {
+    /// With a login that succeeded: the session, and the reply to send.
+    LoggedIn(Arc<SessionHandle>, Message),
+    /// It is to close, after a last reply.
+    Close(Option<Message>, CloseCode),
+    /// The client has gone.
+    Gone,
+}
+
 /// How the wait for a login ended.
-pub(super) enum First {
+enum First {
     /// A login came.
     Login {
         /// The id of the call.
@@ -48,8 +58,18 @@ pub(super) enum First {
     Gone,
 }
 
+/// Waits for a login, not for ever, and logs the client in.
+pub(super) async fn begin(gateway: &Arc<Gateway>, transport: &mut impl Transport, codec: Codec) -> Begun {
+    match tokio::time::timeout(gateway.config.login_timeout, first_login(transport, codec)).await {
+        Ok(First::Login { id, trace, login }) => log_in(gateway, codec, id, &trace, *login).await,
+        Ok(First::Gone) => Begun::Gone,
+        Ok(First::Close(reply, code)) => Begun::Close(reply, code),
+        Err(_) => Begun::Close(None, CloseCode::LoginTimeout),
+    }
+}
+
 /// Reads until a login comes.
-pub(super) async fn first_login(transport: &mut impl Transport, codec: Codec) -> First {
+async fn first_login(transport: &mut impl Transport, codec: Codec) -> First {
     loop {
         let message = match receive(transport).await {
             Received::Message(message) => message,
@@ -81,18 +101,9 @@ pub(super) async fn first_login(transport: &mut impl Transport, codec: Codec) ->
     }
 }
 
-/// A login that succeeded: the session and the reply; or a last reply and the code to close with.
-pub(super) type LoggedIn = Result<(Arc<SessionHandle>, Message), (Option<Message>, CloseCode)>;
-
 /// Logs a client in: presence decides, then the session joins the hub, and the reply waits a while for the
 /// subscription list.
-pub(super) async fn log_in(
-    gateway: &Arc<Gateway>,
-    codec: Codec,
-    id: u32,
-    trace: &TraceParent,
-    login: Login,
-) -> LoggedIn {
+async fn log_in(gateway: &Arc<Gateway>, codec: Codec, id: u32, trace: &TraceParent, login: Login) -> Begun {
     let trace = CallTrace::begin(Method::Login, trace);
     let logged_in = try_log_in(gateway, codec, trace.passed(), login).instrument(trace.span()).await;
     gateway.metrics.ended(Method::Login, &logged_in);
@@ -100,11 +111,11 @@ pub(super) async fn log_in(
     match logged_in {
         Ok((handle, result)) => {
             let reply = succeeded(id, Some(reply::Result::Login(result)));
-            Ok((handle, reply_message(codec, reply)))
+            Begun::LoggedIn(handle, reply_message(codec, reply))
         }
         Err(refusal) => {
             let code = if is_transient(&refusal) { CloseCode::TryAgain } else { CloseCode::LoginRefused };
-            Err((Some(reply_message(codec, refused(id, &refusal))), code))
+            Begun::Close(Some(reply_message(codec, refused(id, &refusal))), code)
         }
     }
 }
