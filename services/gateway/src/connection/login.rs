@@ -61,7 +61,8 @@ enum First {
 /// Waits for a login, not for ever, and logs the client in.
 pub(super) async fn begin(gateway: &Arc<Gateway>, transport: &mut impl Transport, codec: Codec) -> Begun {
     match tokio::time::timeout(gateway.config.login_timeout, first_login(transport, codec)).await {
-        Ok(First::Login { id, trace, login }) => log_in(gateway, codec, id, &trace, *login).await,
+        // Boxed: the wait keeps no room for it.
+        Ok(First::Login { id, trace, login }) => Box::pin(log_in(gateway, codec, id, &trace, *login)).await,
         Ok(First::Gone) => Begun::Gone,
         Ok(First::Close(reply, code)) => Begun::Close(reply, code),
         Err(_) => Begun::Close(None, CloseCode::LoginTimeout),
