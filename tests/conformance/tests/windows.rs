@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use rollcall_client::{Code, Platform};
+use rollcall_client::{Client, Code, Config, Platform};
 use rollcall_harness::{App, Raw, Reply, Rollcall, Setup, eventually};
 
 const SPAN: Duration = Duration::from_secs(5);
@@ -216,6 +216,62 @@ async fn all_28_connections_that_one_user_may_have_get_what_one_does_and_none_is
         let replies = |code: i32| all.iter().filter_map(|codes| codes.get(&code)).sum::<usize>();
         let allowed = told.decisions.iter().filter(|(_, allowed)| *allowed).count();
         assert_eq!((replies(0), replies(0) + replies(7008)), (allowed, told.decisions.len()));
+        told.assert_exact();
+        return;
+    }
+    panic!("the store was too slow each time");
+}
+
+/// Calls as fast as it can for a while, and logs in again whenever another login has kicked it. Returns how many of its
+/// calls were answered, and how many times it logged in.
+async fn hammer_in_turn(app: &App, client: Client, user: &str, until: Instant) -> (usize, usize) {
+    let (mut answered, mut logins) = (0, 0);
+    while Instant::now() < until {
+        let logged_in = client.login(app.id, user, &app.token(user)).await;
+        logins += usize::from(logged_in.is_ok());
+        while logged_in.is_ok() && Instant::now() < until {
+            match client.get_user_status(&["alice"]).await {
+                Ok(_) => answered += 1,
+                Err(error) if error.code == Code::RateLimit => {}
+                Err(_) => break,
+            }
+        }
+    }
+    (answered, logins)
+}
+
+// SPEC C4, H4, ATTACK X12
+#[tokio::test]
+async fn fifty_connections_of_one_user_that_kick_each_other_get_what_one_does() {
+    let rollcall =
+        Rollcall::builder().env("ROLLCALL__LOG__FILTER", "info,rollcall_records=debug").start().await;
+    let app = rollcall.app().await;
+    let on = |platform: Platform, count: usize| (0..count).map(move |number| (platform, number));
+    let mut unknown = 0;
+    for user in ["bob", "carol", "dave", "eve"] {
+        let devices = NATIVE.into_iter().flat_map(|platform| on(platform, 6)).chain(on(Platform::Web, 14));
+        let clients: Vec<_> = devices
+            .map(|(platform, number)| {
+                let device = format!("device{number}").parse().expect("a device id");
+                Client::new(Config::new(&rollcall.url(), platform, device))
+            })
+            .collect();
+        assert_eq!(clients.len(), 50);
+        let until = Instant::now() + SPAN.mul_f64(1.6);
+        let each = clients.into_iter().map(|client| hammer_in_turn(&app, client, user, until));
+        let all = join_all(each).await;
+
+        let told = Told::read(&rollcall.log(), user);
+        if told.unknown > unknown {
+            unknown = told.unknown;
+            continue;
+        }
+        let answered: usize = all.iter().map(|(answered, _)| answered).sum();
+        let logins: usize = all.iter().map(|(_, logins)| logins).sum();
+        let allowed = told.decisions.iter().filter(|(_, allowed)| *allowed).count();
+        // Of a call whose session was kicked the answer is lost.
+        assert!(LIMIT <= answered && answered <= allowed, "{answered} of {allowed}");
+        assert!(logins > 50, "{logins} logins of 50 connections of which 28 may be logged in");
         told.assert_exact();
         return;
     }
