@@ -1,11 +1,12 @@
 //! A WebSocket beside what tungstenite itself makes of the same bytes.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, time::Duration};
 
 use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
+    time::{Instant, timeout},
 };
 use tungstenite::protocol::frame::{
     Frame,
@@ -13,6 +14,9 @@ use tungstenite::protocol::frame::{
 };
 
 use super::*;
+
+/// How long what must come may take.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// A WebSocket, and the client's end of its stream.
 async fn pair(begun: &[u8]) -> (WebSocket, TcpStream) {
@@ -42,7 +46,7 @@ async fn rests(socket: &mut WebSocket) -> bool {
 }
 
 async fn message(socket: &mut WebSocket) -> Message {
-    match receive(socket).await {
+    match timeout(LIMIT, receive(socket)).await.expect("a message") {
         Received::Message(message) => message,
         Received::Broken(code) => panic!("broken: {code:?}"),
         Received::Gone => panic!("gone"),
@@ -186,7 +190,8 @@ proptest! {
             let (mut socket, mut client) = pair(&[]).await;
             let (mut sent, mut cuts) = (0, cuts.iter().cycle());
             let mut received = Vec::new();
-            while received.len() < messages.len() {
+            let until = Instant::now() + LIMIT;
+            while received.len() < messages.len() && Instant::now() < until {
                 if sent < bytes.len() {
                     let end = bytes.len().min(sent + cuts.next().unwrap());
                     client.write_all(&bytes[sent..end]).await.unwrap();
