@@ -151,6 +151,10 @@ async fn a_close_is_answered_and_one_of_ours_is_waited_for() {
     assert!(!closing.is_finished());
     client.write_all(&masked(Frame::close(None))).await.unwrap();
     closing.await.unwrap();
+    // The rest of our close, and no second one.
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest.len(), usize::from(head[7]));
 }
 
 /// Messages with how their bytes are cut: each is whether it is text, its length, and in how many fragments it comes.
