@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod code;
+pub mod epoch;
 pub mod friend;
 pub mod id;
 pub mod partition;

@@ -86,6 +86,45 @@ impl EndReason {
     }
 }
 
+/// A custom status as a session set it, or cleared it, and was told that it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSet {
+    /// The number of the command; [`Op::NONE`] for what the session found when it began.
+    pub op: Op,
+    /// The text.
+    pub custom: CustomStatus,
+    /// When it clears by itself; `None` for never.
+    pub clear_at: Option<Timestamp>,
+    /// The version of the record with it: of two sets of a user the later has the greater.
+    pub version: RecordVersion,
+}
+
+/// What decided last what the custom status is: a set, or that the user left ONLINE. That it cleared by itself is what
+/// its set said. The later one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum CustomFrom {
+    /// Nothing is known to have.
+    #[default]
+    Never,
+    /// The commit of this version of the record.
+    Version(RecordVersion),
+    /// The commit that writes this, whose version is not known before.
+    ThisCommit,
+}
+
+/// A session whose connection is open, as its gateway knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assertion {
+    /// The session.
+    pub session: SessionId,
+    /// The id that it had in an earlier boot of its gateway.
+    pub former: SessionId,
+    /// Its login.
+    pub login: Session,
+    /// Its last set; `None` where it knows nothing of the custom status.
+    pub last_set: Option<LastSet>,
+}
+
 /// Everything that is known of one user, as of one record version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserState {
@@ -97,6 +136,8 @@ pub struct UserState {
     pub custom: CustomStatus,
     /// When that clears by itself (SPEC B6); `None` where it does not, and where there is none.
     pub clear_at: Option<Timestamp>,
+    /// Since when it is what it is, also if it is none.
+    pub custom_from: CustomFrom,
     /// When the last session ended; `None` while it never did.
     pub last_online_at: Option<Timestamp>,
     /// Ended sessions that their gateway has not reported yet, oldest first, at most [`ENDED_MAX`].
@@ -137,6 +178,8 @@ pub struct Decision {
     pub timers: Vec<Timer>,
     /// Whom to tell; `None` when only bookkeeping has changed.
     pub change: Option<Change>,
+    /// A version that was given away and may be lost: those that this event is given are above it. 0 for none.
+    pub floor: RecordVersion,
     /// The sessions that this event ended by a decision of ours, with the reason.
     pub ended: Vec<(SessionId, EndReason)>,
 }
@@ -158,6 +201,7 @@ impl UserState {
         if after.sessions.is_empty() {
             after.custom = CustomStatus::default();
             if !self.sessions.is_empty() {
+                after.custom_from = CustomFrom::ThisCommit;
                 after.last_online_at = Some(now);
             }
         }
@@ -174,7 +218,7 @@ impl UserState {
         } else {
             None
         };
-        Decision { state: after, timers, change, ended }
+        Decision { state: after, timers, change, floor: RecordVersion::default(), ended }
     }
 }
 

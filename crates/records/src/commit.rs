@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) value: Bytes,
     /// Whether the status gets a new version.
     pub(crate) new_status: bool,
+    /// A version that the new one is above.
+    pub(crate) floor: RecordVersion,
     /// What becomes of timers.
     pub(crate) timers: Vec<TimerChange>,
     /// Timers that must not be due later than this.
@@ -37,7 +39,14 @@ pub(crate) struct Plan {
 impl Plan {
     /// Makes a plan that writes the record and does nothing else.
     pub(crate) fn put(value: Bytes) -> Self {
-        Self { value, new_status: false, timers: Vec::new(), guards: Vec::new(), entry: None }
+        Self {
+            value,
+            new_status: false,
+            floor: RecordVersion::default(),
+            timers: Vec::new(),
+            guards: Vec::new(),
+            entry: None,
+        }
     }
 }
 
@@ -86,6 +95,7 @@ pub(crate) async fn commit<T>(
             expected: versions.map(|versions| versions.record),
             write: Write::Put(plan.value),
             new_status: plan.new_status,
+            floor: plan.floor,
             not_after,
             timers: plan.timers,
             guards: plan.guards,

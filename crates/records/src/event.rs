@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use rollcall_domain::{
     id::{AppId, UserId},
-    user::{Change, UserState},
+    user::{Change, CustomFrom, UserState},
 };
 use rollcall_proto::{
     common::v1 as common,
@@ -12,6 +12,9 @@ use rollcall_proto::{
     event::v1::{self as event, ChangeKind},
     trace::TraceParent,
 };
+
+/// Stands for a custom status that nothing is known to have decided: no record has a version so old.
+const NEVER: u64 = 1;
 
 /// Writes that a user has changed.
 pub(crate) fn of_user(
@@ -37,6 +40,11 @@ pub(crate) fn of_user(
         custom: state.custom.as_str().to_owned(),
         sessions: state.sessions.keys().copied().map(convert::session_to_wire).collect(),
         ended: ended.collect(),
+        custom_version: match state.custom_from {
+            CustomFrom::Never => NEVER,
+            CustomFrom::Version(version) => version.0,
+            CustomFrom::ThisCommit => 0,
+        },
         traceparent: trace.as_str().to_owned(),
         ..event::Change::default()
     };

@@ -76,12 +76,25 @@ impl Users {
         guards: &[Timer],
         mut decide: impl FnMut(&UserState, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
     ) -> Result<Option<Applied>, Error> {
-        let call = call.into();
+        self.decided(app, user, call.into(), guards, |state, _status, now| decide(state, now)).await
+    }
+
+    async fn decided(
+        &self,
+        app: AppId,
+        user: &UserId,
+        call: Call<'_>,
+        guards: &[Timer],
+        mut decide: impl FnMut(&UserState, StatusVersion, Timestamp) -> Result<Option<Decision>, Refusal> + Send,
+    ) -> Result<Option<Applied>, Error> {
         let trace = call.trace;
         let key = Key::User(app, *user);
         let decide = |record: Option<Record>, now| {
+            let status = record.as_ref().map(|record| record.status).unwrap_or_default();
             let state = decode(record)?;
-            let Some(decision) = decide(&state, now)? else { return Ok(((state, None, Vec::new()), None)) };
+            let Some(decision) = decide(&state, status, now)? else {
+                return Ok(((state, None, Vec::new()), None));
+            };
             let plan = plan(app, user, trace, guards, &decision);
             Ok(((decision.state, decision.change, decision.ended), Some(plan)))
         };
@@ -99,6 +112,35 @@ impl Users {
         };
         codec::user::resolve(&mut state, record_version);
         Ok(Some(Applied { state, status_version, record_version, changed, ended }))
+    }
+
+    /// Gives a status a version above `shown`, which the store does not have any more, and nothing else; the status it
+    /// has is told as a change. One that has such a version is left as it is, so twice is once. `may` is asked once the
+    /// status was read, and refuses what would be changed.
+    pub async fn raise<'a>(
+        &self,
+        app: AppId,
+        user: &UserId,
+        call: impl Into<Call<'a>>,
+        shown: StatusVersion,
+        may: impl Fn() -> Result<(), Refusal> + Send + Sync,
+    ) -> Result<Applied, Error> {
+        let call = call.into();
+        let raise = |state: &UserState, status: StatusVersion, _now| {
+            if status >= shown {
+                return Ok(None);
+            }
+            may()?;
+            Ok(Some(Decision {
+                state: state.clone(),
+                timers: Vec::new(),
+                change: Some(Change::Status),
+                floor: RecordVersion(shown.0),
+                ended: Vec::new(),
+            }))
+        };
+        let applied = self.decided(app, user, call, &[], raise).await?;
+        applied.ok_or(Error::Contended { attempts: 1 })
     }
 
     /// Reads a user.
@@ -148,6 +190,7 @@ fn plan(app: AppId, user: &UserId, trace: &TraceParent, guards: &[Timer], decisi
     let told = decision.change.or((!decision.ended.is_empty()).then_some(Change::Sessions));
     Plan {
         new_status: decision.change == Some(Change::Status),
+        floor: decision.floor,
         timers: timers.collect(),
         guards: guards.to_vec(),
         entry: told.map(|change| event::of_user(app, user, change, &decision.state, trace)),

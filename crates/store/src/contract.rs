@@ -11,6 +11,7 @@ pub mod commands;
 pub mod commits;
 pub mod concurrency;
 pub mod due;
+pub mod epochs;
 pub mod given;
 pub mod guards;
 pub mod keys;
@@ -54,7 +55,13 @@ macro_rules! store_contract {
                 a_status_version_moves_only_with_a_new_status,
                 a_new_status_version_is_the_record_version_of_its_commit,
                 a_record_that_was_created_again_has_no_status_version_of_before,
-                versions_are_not_behind_the_clock_of_the_store;
+                versions_are_not_behind_the_clock_of_the_store,
+                versions_are_above_the_floor_of_their_commit,
+                a_floor_that_was_passed_changes_nothing,
+                a_record_is_created_above_a_floor_and_gone_below_none;
+            epochs:
+                an_epoch_stays_whatever_is_stored,
+                heads_are_those_of_the_epoch;
             outbox:
                 a_new_store_has_empty_outboxes,
                 a_commit_without_an_entry_leaves_the_outbox_alone,
@@ -169,6 +176,7 @@ mod tests {
             include_str!("contract/commits.rs"),
             include_str!("contract/concurrency.rs"),
             include_str!("contract/due.rs"),
+            include_str!("contract/epochs.rs"),
             include_str!("contract/guards.rs"),
             include_str!("contract/keys.rs"),
             include_str!("contract/kinds.rs"),

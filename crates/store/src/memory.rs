@@ -13,18 +13,22 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
-use rollcall_domain::{id::BootId, time::Timestamp};
+use rollcall_domain::{epoch::Epoch, id::BootId, time::Timestamp};
 
 use self::{leases::Leases, state::State};
 use crate::{
     partition::{Partition, Partitions},
     port::{
-        Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
-        TimerId, TimerSet, TokenHash, Window,
+        Admission, Commit, Entry, Error, Heads, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store,
+        Timer, TimerId, TimerSet, TokenHash, Window,
     },
 };
 
@@ -37,6 +41,8 @@ pub struct MemoryStore {
     states: Box<[Mutex<State>]>,
     leases: Mutex<Leases>,
     clock: Clock,
+    /// What it holds lives and ends with it, and so does its epoch.
+    epoch: Epoch,
 }
 
 impl MemoryStore {
@@ -44,7 +50,7 @@ impl MemoryStore {
     /// increase all the same.
     pub fn new(partitions: Partitions, clock: Clock) -> Self {
         let states = partitions.all().map(|partition| Mutex::new(State::new(partition))).collect();
-        Self { partitions, states, leases: Mutex::default(), clock }
+        Self { partitions, states, leases: Mutex::default(), clock, epoch: drawn() }
     }
 
     /// Counts the outbox entries that went unpublished because their outbox was full.
@@ -56,6 +62,11 @@ impl MemoryStore {
     fn lock(&self, partition: Partition) -> Option<MutexGuard<'_, State>> {
         self.states.get(usize::from(partition.0)).map(Mutex::lock)
     }
+}
+
+/// Draws an epoch, from what the maps of this process draw their keys from.
+fn drawn() -> Epoch {
+    Epoch::of(&[&RandomState::new().hash_one(()).to_string()])
 }
 
 #[async_trait]
@@ -121,8 +132,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, Error> {
-        Ok(self.states.iter().map(|state| state.lock().head()).collect())
+    async fn heads(&self) -> Result<Heads, Error> {
+        let sequences = self.states.iter().map(|state| state.lock().head()).collect();
+        Ok(Heads { epoch: self.epoch, sequences })
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rollcall_domain::{
+    epoch::Epoch,
     id::{AppId, BootId, SessionId, UserId},
     status::{RecordVersion, StatusVersion},
     time::Timestamp,
@@ -168,6 +169,8 @@ pub struct Commit {
     pub write: Write,
     /// Whether the status gets a new version: that of the record which this commit writes.
     pub new_status: bool,
+    /// A version that the store may have lost: the one that this commit is given is above it. 0 for none.
+    pub floor: RecordVersion,
     /// The last moment, by the store's clock, at which this may be applied; a commit that comes later is
     /// [`Outcome::Late`]. `None` for one that is never too late.
     pub not_after: Option<Timestamp>,
@@ -197,8 +200,8 @@ pub enum Outcome {
 /// The versions that a commit was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// The record's new version, `max(previous + 1, store time in µs)`; for a delete, the version that any
-    /// later record of the key is above.
+    /// The record's new version, `max(previous + 1, floor + 1, store time in µs)`; for a delete, the version that any
+    /// later record of the key is above. A store that may lose versions adds a little while its clock is behind those.
     pub record: RecordVersion,
     /// The status version after the commit.
     pub status: StatusVersion,
@@ -249,6 +252,15 @@ impl EntryHead {
         }
         bytes
     }
+}
+
+/// Up to where the outboxes go, and in which epoch of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads {
+    /// The epoch in which they were read.
+    pub epoch: Epoch,
+    /// The sequence of the last entry of each partition, in the order of the partitions; 0 for none.
+    pub sequences: Vec<u64>,
 }
 
 /// The greatest number of unpublished entries in a partition's outbox. Beyond it the oldest go: the hole in
@@ -302,8 +314,12 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets entries of a partition's outbox that were published; unknown ones are no error.
     async fn published(&self, partition: Partition, sequences: &[u64]) -> Result<(), Error>;
 
-    /// Returns the sequence of the last entry of each partition, in the order of the partitions; 0 for none.
-    async fn heads(&self) -> Result<Vec<u64>, Error>;
+    /// Reads up to where the outboxes go, and in which epoch of the store.
+    async fn heads(&self) -> Result<Heads, Error>;
+
+    /// Returns the epoch of the store that calls go to, as far as it is known without asking: a store whose connection was
+    /// made anew knows it before any call goes over that one, and all else is known after [`heads`](Self::heads).
+    fn epoch(&self) -> Epoch;
 
     /// Opens the lease of a new boot, live and without a nonce. Its id is one that was never drawn before: the
     /// store knows a boot only as long as its lease.

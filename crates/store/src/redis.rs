@@ -9,6 +9,7 @@
 
 mod commit;
 mod connection;
+mod epoch;
 mod error;
 mod keys;
 mod leases;
@@ -27,7 +28,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rollcall_domain::{id::BootId, status::RecordVersion, time::Timestamp};
+use rollcall_domain::{epoch::Epoch, id::BootId, status::RecordVersion, time::Timestamp};
 use tracing::warn;
 
 use self::connection::Connection;
@@ -38,8 +39,8 @@ pub use self::{
 use crate::{
     partition::{Partition, Partitions},
     port::{
-        Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
-        TimerId, TimerSet, TokenHash, Window,
+        Admission, Commit, Entry, Error, Heads, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store,
+        Timer, TimerId, TimerSet, TokenHash, Window,
     },
 };
 
@@ -126,8 +127,12 @@ impl Store for RedisStore {
         self.0.published(partition, sequences).await
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, Error> {
+    async fn heads(&self) -> Result<Heads, Error> {
         self.0.heads().await
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.0.connection.epoch()
     }
 
     async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {

@@ -7,5 +7,5 @@ mod server;
 
 pub use nats::{NatsServer, NatsTraffic};
 pub use proxy::{Direction, Fault, Proxy};
-pub use redis::{RedisServer, RedisTraffic};
+pub use redis::{RedisData, RedisServer, RedisTraffic};
 pub use server::stop;

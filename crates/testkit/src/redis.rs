@@ -8,6 +8,8 @@
 mod traffic;
 mod wire;
 
+use std::path::PathBuf;
+
 use self::traffic::Own;
 pub use self::traffic::RedisTraffic;
 use crate::server::{self, ATTEMPTS, Folder, Process};
@@ -21,6 +23,13 @@ const TESTED: &str = "user rollcall on >secret ";
 
 /// The user who may do anything.
 const OPERATOR: &str = "user operator on >secret ~* &* +@all\n";
+
+/// What a server has on disk: its snapshot, and the folder of its log where it keeps one.
+const DATA: [&str; 2] = ["dump.rdb", "appendonlydir"];
+
+/// What a server had on disk. It lasts as long as the server.
+#[derive(Debug)]
+pub struct RedisData(PathBuf);
 
 /// A running server. Dropping it kills it and removes its files; its log is shown when the test fails.
 #[derive(Debug)]
@@ -103,6 +112,22 @@ impl RedisServer {
         self.process = spawn(&self.folder, self.port, self.durable);
         self.own = Own::default();
         assert!(self.is_ready(), "redis-server did not start again");
+    }
+
+    /// Copies what the server has on disk, having it write all that it holds before.
+    pub fn copy_data(&self) -> RedisData {
+        self.operate(&["SAVE"]);
+        let copied = self.folder.path().join("copy");
+        server::replace(self.folder.path(), &copied, &DATA);
+        RedisData(copied)
+    }
+
+    /// Kills the server and starts it again with what it had on disk when that was copied: what it has acknowledged since
+    /// is lost.
+    pub fn restart_with(&mut self, data: &RedisData) {
+        self.kill();
+        server::replace(&data.0, self.folder.path(), &DATA);
+        self.restart();
     }
 
     /// Stops the server with SIGSTOP: its connections stay open, and it says nothing.

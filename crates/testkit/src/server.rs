@@ -132,6 +132,28 @@ impl Drop for Folder {
     }
 }
 
+/// Replaces files and folders in one folder by those of the same names in another; those that it lacks go.
+pub(crate) fn replace(from: &Path, to: &Path, names: &[&str]) {
+    fs::create_dir_all(to).expect("a folder can be made");
+    for name in names {
+        let (from, to) = (from.join(name), to.join(name));
+        if to.is_dir() {
+            fs::remove_dir_all(&to).expect("a folder can be removed");
+        } else if to.exists() {
+            fs::remove_file(&to).expect("a file can be removed");
+        }
+        if from.is_dir() {
+            let held = fs::read_dir(&from).expect("a folder can be listed").flatten();
+            let held: Vec<String> =
+                held.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            let held: Vec<&str> = held.iter().map(String::as_str).collect();
+            replace(&from, &to, &held);
+        } else if from.exists() {
+            fs::copy(&from, &to).expect("a file can be copied");
+        }
+    }
+}
+
 /// Stops a process with SIGSTOP, by its id, and waits until all its threads have stopped.
 pub fn stop(id: u32) {
     signal("-STOP", id);

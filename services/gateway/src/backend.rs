@@ -10,7 +10,7 @@ use std::{
 use rollcall_domain::{
     code::Refusal,
     id::{AppId, Op, SessionId, UserId},
-    status::{Status, StatusVersion},
+    status::StatusVersion,
     time::Timestamp,
 };
 use rollcall_proto::{
@@ -18,7 +18,7 @@ use rollcall_proto::{
     common::v1::UserStatus,
     convert,
     gateway::v1::{
-        RegisterRequest, RegisterResponse, ReportRequest, ReportResponse,
+        RaiseRequest, RegisterRequest, RegisterResponse, ReportRequest, ReportResponse, Shown,
         gateway_service_client::GatewayServiceClient,
     },
     presence::v1::{
@@ -37,7 +37,7 @@ use rollcall_proto::{
 use rollcall_runtime::grpc::{Endpoints, Traced};
 use tonic::Response;
 
-use crate::hub::UserKey;
+use crate::hub::{Statuses, UserKey};
 
 /// The last moment of a call that has none: it changes nothing.
 const NO_LIMIT: u64 = 0;
@@ -189,7 +189,8 @@ impl Backend {
         self.presence(trace, not_after, request, call).await.map(drop)
     }
 
-    /// Stores a custom status, which clears by itself where it is told when, as command `op` of a session.
+    /// Stores a custom status, which clears by itself where it is told when, as command `op` of a session. Returns the
+    /// status and the version of the record with the set; 0 if that was overtaken.
     pub(crate) async fn set_self_status(
         &self,
         Change { trace, key, not_after }: Change<'_>,
@@ -197,7 +198,7 @@ impl Backend {
         op: Op,
         custom: String,
         clear_at: Option<Timestamp>,
-    ) -> Result<UserStatus, Refusal> {
+    ) -> Result<(UserStatus, u64), Refusal> {
         let (app_id, user_id) = names(key);
         let session = Some(convert::session_to_wire(session));
         let (op, clear_at) = (op.0, clear_at.unwrap_or_default().0);
@@ -205,7 +206,8 @@ impl Backend {
         let call =
             async |mut presence: PresenceServiceClient<_>, request| presence.set_self_status(request).await;
         let response = self.presence(trace, not_after, request, call).await?;
-        response.status.ok_or_else(|| internal("presence answered without a status"))
+        let status = response.status.ok_or_else(|| internal("presence answered without a status"))?;
+        Ok((status, response.set_version))
     }
 
     /// Reads statuses for a caller, as they are on the wire, with the details of a caller who asks of nobody else.
@@ -231,11 +233,7 @@ impl Backend {
     }
 
     /// Reads statuses of at most [`READ_IDS`](convert::READ_IDS) users for ourselves; that counts against no window.
-    pub(crate) async fn read_statuses(
-        &self,
-        app: AppId,
-        users: &[UserId],
-    ) -> Result<Vec<(UserId, Status, StatusVersion)>, Refusal> {
+    pub(crate) async fn read_statuses(&self, app: AppId, users: &[UserId]) -> Result<Statuses, Refusal> {
         let request = GetUserStatusRequest {
             app_id: app.get(),
             user_ids: ids(users),
@@ -243,6 +241,25 @@ impl Backend {
         };
         let GetUserStatusResponse { statuses, .. } = self.query(&TraceParent::default(), request).await?;
         statuses.iter().map(convert::status).collect()
+    }
+
+    /// Has statuses given versions that are not below those that were shown, of at most [`READ_IDS`](convert::READ_IDS)
+    /// users, and returns them as they are then.
+    pub(crate) async fn raise(
+        &self,
+        app: AppId,
+        shown: &[(UserId, StatusVersion)],
+    ) -> Result<Statuses, Refusal> {
+        let users = shown.iter().map(|(user, version)| {
+            let user_id = user.as_str().to_owned();
+            Shown { user_id, version: version.0 }
+        });
+        let raise = RaiseRequest { app_id: app.get(), users: users.collect() };
+        let call = async |channel| {
+            let request = self.request(&TraceParent::default(), raise.clone());
+            GatewayServiceClient::new(channel).raise(request).await
+        };
+        answer(self.presence.call(call).await)?.statuses.iter().map(convert::status).collect()
     }
 
     /// Reads the versions of the statuses of at most [`READ_IDS`](convert::READ_IDS) users.

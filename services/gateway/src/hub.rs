@@ -8,12 +8,13 @@
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
 //! `hub/lists.rs` and `hub/friends.rs` keep edges equal to subscription lists and friends by way of `hub/edges.rs`,
 //! `hub/reports.rs` is what presence is told, `hub/answers.rs` what it asks, `hub/ends.rs` what is remembered for
-//! that, `hub/resync.rs` what is read again, `hub/tokens.rs` when tokens run out.
+//! that, `hub/resync.rs` what is read again, `hub/epochs.rs` and `hub/sets.rs` what is told again when the store has lost it, `hub/tokens.rs` when tokens run out.
 
 mod answers;
 mod apps;
 mod edges;
 mod ends;
+mod epochs;
 mod friends;
 mod index;
 mod lists;
@@ -22,6 +23,7 @@ mod push;
 mod reports;
 mod resync;
 mod session;
+mod sets;
 mod tokens;
 mod wheel;
 
@@ -42,6 +44,7 @@ use tokio::sync::Notify;
 
 use self::{
     ends::Ends,
+    epochs::Followed,
     index::{Index, UserSlot},
     lists::{Known, List},
     push::Shown,
@@ -52,7 +55,7 @@ use self::{
 pub(crate) use self::{
     index::UserKey,
     lists::ListDelta,
-    push::{ToRead, close_code},
+    push::{Statuses, ToRead, close_code},
     reports::Report,
     resync::Users,
     session::{LoginRecord, SessionHandle},
@@ -93,6 +96,7 @@ struct State {
     wheel: Wheel<(SessionSlot, u64)>,
     ended: VecDeque<EndedConnection>,
     ends: Ends,
+    epochs: Followed,
     /// What presence asked in its last reply.
     questions: Vec<SessionRef>,
     next_counter: u64,
@@ -148,6 +152,7 @@ impl Hub {
                 wheel: Wheel::new(tick, now),
                 ended: VecDeque::new(),
                 ends: Ends::new(ends_kept, now),
+                epochs: Followed::default(),
                 questions: Vec::new(),
                 next_counter: 1,
                 era: Era::default(),
@@ -203,7 +208,7 @@ impl Hub {
     /// has stored, and is told again only if it may have been made to hold the session once more since.
     pub(crate) fn remove_session(&self, handle: &SessionHandle, reason: EndReason) {
         let mut state = self.state.lock();
-        state.ends.remember(handle.counter, reason);
+        state.ends.remember(handle.key, handle.counter, reason);
         let asserted = state.sessions[handle.slot as usize].as_ref().is_some_and(|session| session.asserted);
         if reason != EndReason::Logout || asserted {
             self.queue_ended(&mut state, handle.slot, reason);
@@ -309,7 +314,7 @@ impl Hub {
         let session = Some(session_ref(&key, counter));
         let reason = EndReason::Closed;
         let mut state = self.state.lock();
-        state.ends.remember(counter, reason);
+        state.ends.remember(key, counter, reason);
         state.ended.push_back(EndedConnection { session, reason: reason as i32 });
         self.to_report.notify_one();
     }
@@ -328,9 +333,9 @@ impl Hub {
         if std::mem::replace(&mut session.ended, true) {
             return;
         }
-        let counter = session.handle.counter;
-        let session = Some(session_ref(&session.handle.key, counter));
-        state.ends.remember(counter, reason);
+        let (key, counter) = (session.handle.key, session.handle.counter);
+        let session = Some(session_ref(&key, counter));
+        state.ends.remember(key, counter, reason);
         state.ended.push_back(EndedConnection { session, reason: reason as i32 });
         self.to_report.notify_one();
     }

@@ -3,7 +3,7 @@
 //! Clients speak frames over a WebSocket or a gRPC stream (`edge`, `connection`, `codec`); the edge may also show a
 //! `page`. What connections share is the `hub`: who is here, who watches whom, the last shown status of each. Changes come
 //! from a notifier (`link`, `interest`), decisions from presence and subscription (`backend`, `attach`, `friends`), which are read again
-//! where changes may have been missed (`resync`), and presence is told who was heard (`reports`) under the name that it
+//! where changes may have been missed (`resync`; `raise` where the store has lost what is shown), and presence is told who was heard (`reports`) under the name that it
 //! knows us by (`boot`). Nothing here decides what a status is; nothing here is kept when it stops.
 //!
 //! Start with [`Service`], then `connection.rs` and `hub.rs`.
@@ -23,6 +23,7 @@ mod link;
 mod metrics;
 mod page;
 mod process;
+mod raise;
 mod reports;
 mod resync;
 mod service;
@@ -35,8 +36,8 @@ use parking_lot::Mutex;
 use rollcall_runtime::clock::Clock;
 
 use self::{
-    backend::Backend, boot::Registration, friends::FriendLoads, hub::Hub, metrics::Metrics, resync::Resync,
-    store_clock::StoreClock,
+    backend::Backend, boot::Registration, friends::FriendLoads, hub::Hub, metrics::Metrics, raise::Raises,
+    resync::Resync, store_clock::StoreClock,
 };
 pub use self::{config::Config, error::Error, page::Page, service::Service};
 
@@ -51,6 +52,7 @@ struct Gateway {
     registration: Registration,
     store_clock: Mutex<StoreClock>,
     resync: Resync,
+    raises: Raises,
     friend_loads: FriendLoads,
 }
 
@@ -59,7 +61,7 @@ impl Gateway {
         let Config { expiry, token_grace, ends_kept, .. } = config;
         let hub = Hub::new(expiry, token_grace, ends_kept, service::TICK, clock.monotonic());
         let (registration, store_clock) = (Registration::default(), Mutex::default());
-        let (resync, friend_loads) = (Resync::default(), FriendLoads::default());
+        let (resync, raises, friend_loads) = (Resync::default(), Raises::default(), FriendLoads::default());
         Arc::new(Self {
             config,
             clock,
@@ -69,6 +71,7 @@ impl Gateway {
             registration,
             store_clock,
             resync,
+            raises,
             friend_loads,
         })
     }

@@ -26,6 +26,10 @@ pub(crate) struct Metrics {
     pub(crate) changes: Counter,
     /// Passes in which what may have been missed was read again.
     pub(crate) resyncs: Counter,
+    /// How often the store was found in a new epoch.
+    pub(crate) epochs: Counter,
+    /// Statuses of which presence was asked for a version above the one that is shown.
+    pub(crate) raises: Counter,
     /// Loads of a user's friends that are done.
     pub(crate) friend_loads: Counter,
     /// Reports to presence, in the order of [`Reported`].
@@ -132,6 +136,15 @@ impl Metrics {
             resyncs: registry.counter(
                 "rollcall_gateway_resyncs",
                 "Passes in which what changes may have been missed of was read again.",
+            ),
+            epochs: registry.counter(
+                "rollcall_gateway_store_epochs",
+                "How often the store was found in a new epoch: it may have lost what it had acknowledged.",
+            ),
+            raises: registry.counter(
+                "rollcall_gateway_raises",
+                "Statuses shown with a version that the store did not have any more, for which presence was asked for a \
+                 later one.",
             ),
             friend_loads: registry.counter(
                 "rollcall_gateway_friend_loads",

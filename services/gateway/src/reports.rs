@@ -7,11 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use prost::Message as _;
 use rollcall_bus::{Bus, Message, Subject};
-use rollcall_domain::{code::Refusal, id::AppId};
+use rollcall_domain::{code::Refusal, epoch::Epoch, id::AppId};
 use rollcall_proto::{
     close::CloseCode,
     convert,
     gateway::v1::{ReportResponse, SessionRef},
+    missed::Missed,
     trace::TraceParent,
 };
 use tokio_util::sync::CancellationToken;
@@ -64,9 +65,12 @@ async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutd
         let Some(reply) = ask(gateway, bus, &report).await else { return };
         gateway.hear_store(reply.store_now, now);
         if reply.dead {
+            gateway.follow_epoch(&reply);
             return gateway.be_reborn(shutdown).await;
         }
         gateway.hub.reported(&report, &reply, now);
+        gateway.hub.tell_ends_again(&report);
+        gateway.follow_epoch(&reply);
         apply(gateway, &reply);
         gateway.metrics.answered(&report.request.answers);
         // What is asked again is not settled by telling it at once.
@@ -128,6 +132,22 @@ fn apply(gateway: &Gateway, reply: &ReportResponse) {
         };
         let code = convert::end_reason(over.reason).map_or(CloseCode::SessionLost, close_code);
         gateway.hub.close_session(&key, session.counter, code);
+    }
+}
+
+impl Gateway {
+    /// Follows the store into the epoch that a reply names: what it may have lost is told again, and what is shown is read
+    /// again.
+    fn follow_epoch(&self, reply: &ReportResponse) {
+        if self.hub.follow_epoch(Epoch::new(reply.store_epoch)) {
+            self.metrics.epochs.inc();
+            let (sessions, users) = self.hub.counts();
+            warn!(
+                sessions,
+                users, "the store is in a new epoch and may have lost what it acknowledged, telling it again"
+            );
+            self.resync.ask(Missed::Everything);
+        }
     }
 }
 

@@ -118,6 +118,7 @@ impl Gateway {
     async fn read_statuses_again(&self, app: AppId, users: &[UserId], era: Era) -> Result<usize, Refusal> {
         let versions = self.backend.status_versions(app, users).await?;
         let behind = self.hub.behind(app, &versions, era);
+        self.raises.ask(self.hub.ahead(app, &versions));
         if !behind.is_empty() {
             let statuses = self.backend.read_statuses(app, &behind).await?;
             self.hub.merge(app, statuses, Some(era));

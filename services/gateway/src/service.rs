@@ -16,7 +16,8 @@ use tonic::service::Routes;
 use tracing::{info, warn};
 
 use crate::{
-    Config, Error, Gateway, Page, backend::Backend, edge, friends, link, metrics::Metrics, reports, resync,
+    Config, Error, Gateway, Page, backend::Backend, edge, friends, link, metrics::Metrics, raise, reports,
+    resync,
 };
 
 /// How often silent clients, and tokens that have run out, are looked for.
@@ -96,6 +97,7 @@ impl Service {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(link::run(Arc::clone(&gateway), notifiers, rest.clone()));
         tasks.spawn(resync::run(Arc::clone(&gateway), rest.clone()));
+        tasks.spawn(raise::run(Arc::clone(&gateway), rest.clone()));
         tasks.spawn(friends::run(Arc::clone(&gateway), rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_due(Arc::clone(&gateway), rest.clone()));

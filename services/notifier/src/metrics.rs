@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     pub(crate) malformed: Counter,
     /// How often changes did not come, by partition.
     pub(crate) missed: Counter,
+    /// How often the store was found in a new epoch.
+    pub(crate) epochs: Counter,
     /// How often the bus ended the subscription to changes.
     pub(crate) lost: Counter,
 }
@@ -64,6 +66,10 @@ impl Metrics {
             missed: registry.counter(
                 "rollcall_notifier_holes",
                 "How often changes of a partition did not come although later ones or heads did; gateways read again.",
+            ),
+            epochs: registry.counter(
+                "rollcall_notifier_store_epochs",
+                "How often the store was found in a new epoch: it may have lost what it had acknowledged.",
             ),
             lost: registry.counter(
                 "rollcall_notifier_bus_lost",

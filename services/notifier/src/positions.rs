@@ -59,6 +59,13 @@ impl Positions {
         Self { since: now, partitions: published.into_iter().map(begun).collect() }
     }
 
+    /// Begins anew with these heads of a store that may have lost what it told before: whoever listens reads everything
+    /// again. The subscription goes on.
+    pub(crate) fn restart(&mut self, heads: &[u64]) {
+        let heads = (0..).map(Partition).zip(heads.iter().copied()).filter(|(_, head)| *head > 0);
+        *self = Self::begin(self.since, heads);
+    }
+
     /// Returns how long the subscription has lasted.
     pub(crate) fn age(&self, now: Monotonic) -> Duration {
         now.since(self.since)
@@ -290,6 +297,21 @@ mod tests {
         positions.hear(P, 5, at(1_000));
         assert_eq!(whole(&positions), [(P, 5)]);
         assert_eq!(compared(&mut positions, 5, 2_000), of(&[]));
+    }
+
+    // FAULT 11
+    #[test]
+    fn a_store_that_may_have_lost_what_it_told_is_followed_from_its_heads_and_nothing_is_missed_twice() {
+        let mut positions = hearing(&[(0, 1), (0, 2), (0, 9)]);
+        positions.hear(Q, 7, at(0));
+        positions.restart(&[0, 0, 0, 4]);
+        assert_eq!(whole(&positions), [(P, 4)]);
+        positions.hear(P, 5, at(10));
+        for ms in [1_000, 2_000, 3_000] {
+            assert_eq!(compared(&mut positions, 5, ms), of(&[]));
+            assert_eq!(positions.give_up(at(ms)), of(&[]));
+        }
+        assert_eq!(positions.age(at(3_000)), Duration::from_secs(3));
     }
 
     fn heard(positions: &[(Partition, u64)], ago: u64) -> Heard {

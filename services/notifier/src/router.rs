@@ -9,7 +9,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use rollcall_domain::partition::Partition;
+use rollcall_domain::{
+    epoch::{Epoch, Epochs, Heard as EpochHeard},
+    partition::Partition,
+};
 use rollcall_proto::missed::Missed;
 use rollcall_runtime::Clock;
 
@@ -45,6 +48,15 @@ pub(crate) struct Attached {
     pub(crate) listening: Duration,
 }
 
+/// What heads told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// In so many partitions changes were missed.
+    Missed(usize),
+    /// The store is in another epoch than before: all gateways read everything again.
+    NewEpoch,
+}
+
 /// What a router holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
@@ -62,6 +74,8 @@ struct Index {
     mailboxes: HashMap<StreamId, Arc<Mailbox>>,
     last: u64,
     positions: Positions,
+    /// The epochs of the store that heads told of.
+    epochs: Epochs,
     /// Why no stream may attach; `None` while changes are heard.
     closed: Option<StreamEnd>,
 }
@@ -74,6 +88,7 @@ impl Router {
             mailboxes: HashMap::new(),
             last: 0,
             positions: Positions::default(),
+            epochs: Epochs::default(),
             closed: Some(StreamEnd::BusLost),
         };
         Self { index: Mutex::new(index), limit, clock }
@@ -165,20 +180,33 @@ impl Router {
         self.index.lock().positions.hear(partition, sequence, self.clock.monotonic());
     }
 
-    /// Has all gateways read again what heads say was missed; returns in how many partitions that is so.
-    pub(crate) fn compare(&self, heads: &[u64]) -> usize {
+    /// Has all gateways read again what heads say was missed: everything once the store is in another epoch than before,
+    /// for it may have lost what it had told. Heads of an epoch that was left, told late, say nothing.
+    pub(crate) fn compare(&self, heads: &[u64], epoch: Option<Epoch>) -> Compared {
         let (missed, mailboxes) = {
-            let mut index = self.index.lock();
-            let missed = index.positions.compare(heads, self.clock.monotonic());
-            if missed.is_empty() {
-                return 0;
+            let mut guard = self.index.lock();
+            let index = &mut *guard;
+            let heard = epoch.map_or(EpochHeard::Known, |epoch| index.epochs.hear(epoch));
+            let missed = if heard == EpochHeard::New {
+                index.positions.restart(heads);
+                Missed::Everything
+            } else if epoch.is_some() && epoch != index.epochs.newest() {
+                return Compared::Missed(0);
+            } else {
+                Missed::Of(index.positions.compare(heads, self.clock.monotonic()))
+            };
+            if missed.is_nothing() {
+                return Compared::Missed(0);
             }
             (missed, index.mailboxes.values().cloned().collect::<Vec<_>>())
         };
         for mailbox in mailboxes {
-            mailbox.resync(Missed::Of(missed.clone()));
+            mailbox.resync(missed.clone());
         }
-        missed.len()
+        match missed {
+            Missed::Everything => Compared::NewEpoch,
+            Missed::Of(partitions) => Compared::Missed(partitions.len()),
+        }
     }
 
     /// Tells all gateways up to where everything was heard, and to read again where that was not so. Returns in how

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use prost::Message as _;
 use rollcall_bus::{Bus, Kept, Message, Start, Subject, Subscription};
-use rollcall_domain::partition::Partition;
+use rollcall_domain::{epoch::Epoch, partition::Partition};
 use rollcall_proto::{
     event::v1::{
         Change, Heads,
@@ -34,7 +34,7 @@ use crate::{
     feed::Feed,
     grpc::Grpc,
     metrics::{FeedMetrics, Metrics},
-    router::{INTEREST_LIMIT, Router},
+    router::{Compared, INTEREST_LIMIT, Router},
 };
 
 /// The longest pause before the bus is tried a second time; it doubles with every failure.
@@ -194,9 +194,17 @@ impl Ear {
 
     fn compare(&self, heads: Bytes) {
         match Heads::decode(heads) {
-            Ok(Heads { sequences }) => {
+            Ok(Heads { sequences, store_epoch }) => {
                 self.metrics.heads.inc();
-                self.count_missed(self.router.compare(&sequences));
+                match self.router.compare(&sequences, Epoch::new(store_epoch)) {
+                    Compared::Missed(partitions) => self.count_missed(partitions),
+                    Compared::NewEpoch => {
+                        self.metrics.epochs.inc();
+                        warn!(
+                            "the store is in a new epoch and may have lost changes, gateways read everything again"
+                        );
+                    }
+                }
             }
             Err(error) => {
                 self.metrics.malformed.inc();

@@ -76,7 +76,7 @@ impl PlayedBus {
     }
 
     async fn heads(&self, sequences: &[u64]) {
-        let payload = Heads { sequences: sequences.to_vec() }.encode_to_vec().into();
+        let payload = Heads { sequences: sequences.to_vec(), store_epoch: 0 }.encode_to_vec().into();
         let trace = TraceParent::default();
         self.publish(Message { subject: Subject::Head, trace, payload }).await.unwrap();
     }

@@ -6,7 +6,7 @@ use prost::Message as _;
 use rollcall_bus::{Bus, Message, Subject};
 use rollcall_proto::{event::v1::Heads, trace::TraceParent};
 use rollcall_runtime::{grpc::Seldom, shutdown::CancellationToken};
-use rollcall_store::Store;
+use rollcall_store::{Store, port};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -51,8 +51,8 @@ impl Beacon {
     }
 
     async fn publish(&self) -> Result<(), Failure> {
-        let sequences = self.store.heads().await?;
-        let payload = Heads { sequences }.encode_to_vec().into();
+        let port::Heads { epoch, sequences } = self.store.heads().await?;
+        let payload = Heads { sequences, store_epoch: epoch.get() }.encode_to_vec().into();
         let trace = TraceParent::default();
         Ok(self.bus.publish(Message { subject: Subject::Head, trace, payload }).await?)
     }
@@ -67,10 +67,10 @@ mod tests {
     use super::*;
     use crate::fixture::Fixture;
 
-    async fn heard(listener: &mut Subscription) -> Vec<u64> {
+    async fn heard(listener: &mut Subscription) -> Heads {
         let message = listener.messages.recv().await.unwrap();
         assert_eq!(message.subject, Subject::Head);
-        Heads::decode(message.payload).unwrap().sequences
+        Heads::decode(message.payload).unwrap()
     }
 
     #[tokio::test]
@@ -82,13 +82,14 @@ mod tests {
         let beacon = Beacon { store: fixture.store.clone(), bus: Arc::new(bus) };
         let running = tokio::spawn(beacon.run(stop.clone()));
 
-        let before = heard(&mut listener).await;
+        let before = heard(&mut listener).await.sequences;
         fixture.log_in("alice", 1, Platform::Web).await;
-        let after = heard(&mut listener).await;
+        let Heads { sequences: after, store_epoch } = heard(&mut listener).await;
 
         assert_eq!(after.len(), usize::from(fixture.store.partitions().count()));
         assert_eq!(after.iter().sum::<u64>(), before.iter().sum::<u64>() + 1);
-        assert_eq!(after, fixture.store.heads().await.unwrap());
+        assert_eq!(after, fixture.store.heads().await.unwrap().sequences);
+        assert_eq!(store_epoch, fixture.store.epoch().get());
         stop.cancel();
         running.await.unwrap();
     }

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use rollcall_domain::{
+    status::RecordVersion,
     time::Timestamp,
     user::{self, Change, Decision, UserState},
 };
@@ -22,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, quiet::Quiet};
 
 /// Timers read at a time.
 const PAGE: usize = 256;
@@ -40,6 +41,7 @@ pub(crate) struct Clears {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) every: Duration,
     pub(crate) looks: ClearLooks,
+    pub(crate) quiet: Quiet,
     pub(crate) metrics: Metrics,
 }
 
@@ -104,9 +106,10 @@ impl Clears {
         }
     }
 
-    /// Clears every custom status that is due now.
+    /// Clears every custom status that is due now; none in a quiet time.
     pub(crate) async fn pass(&self) -> Cleared {
         let pass = match self.store.now().await {
+            Ok(_) if self.quiet.is_now() => Cleared::default(),
             Ok(now) => {
                 let partitions =
                     self.store.partitions().all().filter(|partition| self.looks.begin(*partition, now));
@@ -169,7 +172,7 @@ impl Clears {
         let mut cleared_at = timer.deadline;
         let decide = |state: &UserState, now| {
             cleared_at = now;
-            Ok(state.on_clear_due(now))
+            Ok(if self.quiet.is_now() { None } else { state.on_clear_due(now) })
         };
         match self.users.apply(app, &user, &trace, decide).await {
             Ok(applied) if applied.changed == Some(Change::Status) => {
@@ -199,6 +202,7 @@ impl Clears {
                 state: state.clone(),
                 timers: vec![user::Timer::RemoveClear],
                 change: None,
+                floor: RecordVersion::default(),
                 ended: Vec::new(),
             }))
         };

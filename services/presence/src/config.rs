@@ -37,6 +37,10 @@ pub struct Config {
     /// nothing. 10 s by default, 2 s to 1 h.
     #[serde(with = "humantime_serde")]
     pub answer_within: Duration,
+    /// How long after the store is found in a new epoch nobody is judged at most, while gateways tell what it may have
+    /// lost. 20 s by default, 1 s to 60 s.
+    #[serde(with = "humantime_serde")]
+    pub epoch_wait: Duration,
     /// The span in which a user may make as many queries of others as the app's limit says (SPEC C4). 5 s by default,
     /// 100 ms to 1 h.
     #[serde(with = "humantime_serde")]
@@ -62,6 +66,7 @@ impl Config {
             listening: Duration::from_secs(4),
             moved_grace: Duration::from_secs(30),
             answer_within: Duration::from_secs(10),
+            epoch_wait: Duration::from_secs(20),
             window: Duration::from_secs(5),
             relay_after: Duration::from_secs(1),
             relay_every: Duration::from_secs(5),
@@ -75,6 +80,7 @@ impl Config {
                 listening: Duration::from_secs(1),
                 moved_grace: Duration::from_secs(5),
                 answer_within: Duration::from_secs(2),
+                epoch_wait: Duration::from_secs(3),
                 ..defaults
             },
         }
@@ -100,6 +106,7 @@ impl Validate for Config {
             ("listening", self.listening, Duration::from_millis(100), Duration::from_secs(60)),
             ("sweep_every", self.sweep_every, Duration::from_millis(10), Duration::from_secs(10)),
             ("answer_within", self.answer_within, Duration::from_secs(2), Duration::from_secs(3600)),
+            ("epoch_wait", self.epoch_wait, Duration::from_secs(1), Duration::from_secs(60)),
             ("window", self.window, Duration::from_millis(100), Duration::from_secs(3600)),
             ("relay_after", self.relay_after, Duration::from_millis(100), Duration::from_secs(60)),
             ("relay_every", self.relay_every, Duration::from_millis(100), Duration::from_secs(60)),

@@ -16,6 +16,7 @@ use rollcall_bus::memory::MemoryBus;
 use rollcall_domain::{
     app::{Edition, Settings},
     code::Code,
+    epoch::Epoch,
     id::{AppId, BootId, DeviceId, Op, Platform, SessionId, UserId},
     policy::LoginPolicy,
     time::Timestamp,
@@ -79,6 +80,11 @@ impl Fixture {
         assert_eq!(opened, Opening::Opened);
         parts.sweep.leases.look().await.unwrap();
         Self { store, parts, key }
+    }
+
+    /// Lets the store begin another epoch, of this number. What it holds stays.
+    pub(crate) fn begin_epoch(&self, number: u64) {
+        *self.store.epoch.lock() = Epoch::new(number);
     }
 
     pub(crate) fn advance(&self, duration: Duration) {
@@ -212,6 +218,10 @@ pub(crate) struct Meddled {
     pub(crate) read_only: AtomicBool,
     /// The next commit of a user is not answered, and another one puts the record back that was before it.
     pub(crate) put_back: AtomicBool,
+    /// The epoch, once another one has begun.
+    pub(crate) epoch: Mutex<Option<Epoch>>,
+    /// The epoch that begins while the time is read next.
+    pub(crate) next_epoch: Mutex<Option<Epoch>>,
     /// Touched once when a page of timers was read.
     pub(crate) touched_after_due: Mutex<Option<Timer>>,
 }
@@ -228,6 +238,8 @@ impl Meddled {
             reads: AtomicU64::new(0),
             read_only: AtomicBool::new(false),
             put_back: AtomicBool::new(false),
+            epoch: Mutex::default(),
+            next_epoch: Mutex::default(),
             touched_after_due: Mutex::new(None),
         }
     }
@@ -256,6 +268,9 @@ impl Store for Meddled {
 
     async fn now(&self) -> Result<Timestamp, port::Error> {
         self.answers()?;
+        if let Some(next) = self.next_epoch.lock().take() {
+            *self.epoch.lock() = Some(next);
+        }
         self.inner.now().await
     }
 
@@ -309,9 +324,13 @@ impl Store for Meddled {
         self.inner.published(partition, sequences).await
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, port::Error> {
+    async fn heads(&self) -> Result<port::Heads, port::Error> {
         self.answers()?;
-        self.inner.heads().await
+        Ok(port::Heads { epoch: self.epoch(), ..self.inner.heads().await? })
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch.lock().unwrap_or_else(|| self.inner.epoch())
     }
 
     async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, port::Error> {

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::watch::Watch;
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, quiet::Quiet};
 
 /// How many times the leases are looked at while a bus or a report counts as heard.
 const LOOKS_PER_LISTENING: u32 = 4;
@@ -127,6 +127,7 @@ pub(crate) struct Undertaker {
     pub(crate) lease: Duration,
     /// How long ago a sign of the bus may be to count.
     pub(crate) listening: Duration,
+    pub(crate) quiet: Quiet,
     pub(crate) metrics: Metrics,
 }
 
@@ -158,9 +159,13 @@ impl Undertaker {
                 }
             }
             let Ok(leases) = leases else { continue };
-            let counted = if listened { passed } else { Duration::ZERO };
+            self.quiet.look(&leases);
+            let is_quiet = self.quiet.is_now();
+            let counted = if listened && !is_quiet { passed } else { Duration::ZERO };
             for (boot, nonce) in watch.observe(&leases, counted) {
-                self.declare_dead(boot, nonce).await;
+                if !is_quiet {
+                    self.declare_dead(boot, nonce).await;
+                }
             }
         }
     }

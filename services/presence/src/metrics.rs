@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcall_domain::{id::SessionId, user::EndReason};
 use rollcall_records::OutboxCounts;
-use rollcall_runtime::metrics::{Counter, Histogram, LONG, Registry};
+use rollcall_runtime::metrics::{Counter, Gauge, Histogram, LONG, Registry};
 use rollcall_store::port::{Lease, Standing};
 
 use crate::{leases::Leases, overdue::Overdue};
@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) missing: Counter,
     /// Sessions of which gateways asserted that they hold them, and that are held again.
     pub(crate) asserted: Counter,
+    /// What a store in a new epoch had lost.
+    pub(crate) lost: Lost,
     /// Sessions ended, in the order of [`Metrics::ended`] and at last those of dead gateways.
     ended: [Counter; 6],
     /// Sessions that live on for a while after their gateway closed the connection.
@@ -44,6 +46,19 @@ pub(crate) struct Metrics {
     pub(crate) clears: Clears,
     /// Calls of the admin service refused for their credential: unknown, and with too little access.
     pub(crate) shut_out: [Counter; 2],
+}
+
+/// The instruments of what a store in a new epoch had lost.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    /// Last sets of sessions that the store had lost, and that are in it again.
+    pub(crate) put_back: Counter,
+    /// Statuses that were given a version above one that the store had lost.
+    pub(crate) raised: Counter,
+    /// How often the store was found in a new epoch.
+    pub(crate) epochs: Counter,
+    /// 1 in the quiet time after that, else 0.
+    pub(crate) quiet: Gauge,
 }
 
 /// The instruments of custom statuses that clear by themselves.
@@ -104,6 +119,7 @@ impl Metrics {
                 "rollcall_presence_sessions_asserted",
                 "Sessions held again because their gateway has their connections.",
             ),
+            lost: Lost::new(registry),
             ended: registry.counters(
                 "rollcall_presence_sessions_ended",
                 "Sessions ended; timeout is by passed deadlines and by reports of silent clients, orphaned by the \
@@ -240,6 +256,29 @@ impl OverdueSessions {
     /// Counts sessions of which it is known what became of them.
     pub(crate) fn judged(&self, verdict: Verdict, sessions: usize) {
         self.verdicts[verdict as usize].inc_by(sessions as u64);
+    }
+}
+
+impl Lost {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            put_back: registry.counter(
+                "rollcall_presence_sets_put_back",
+                "Custom statuses that were acknowledged, that the store had lost, and that it has again.",
+            ),
+            raised: registry.counter(
+                "rollcall_presence_statuses_raised",
+                "Statuses given a version above one that was shown and that the store had lost.",
+            ),
+            epochs: registry.counter(
+                "rollcall_presence_store_epochs",
+                "How often the store was found in a new epoch: it may have lost what it had acknowledged.",
+            ),
+            quiet: registry.gauge(
+                "rollcall_presence_quiet",
+                "1 while nobody is judged because gateways still tell what the store may have lost, else 0.",
+            ),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod ask;
 mod assert;
+mod raise;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use prost::Message as _;
 use rollcall_bus::{Bus, Request, Requests, Subject};
 use rollcall_domain::{
     code::{Code, Refusal},
+    epoch::Epoch,
     id::{AppId, BootId, SessionId, UserId},
     user::EndReason,
 };
@@ -35,7 +37,9 @@ use tonic::Status;
 use tracing::{error, info, warn};
 
 use self::ask::Answered;
-use crate::{error::refused, leases::Leases, metrics::Metrics, overdue::Overdue};
+use crate::{
+    clears::ClearLooks, error::refused, leases::Leases, metrics::Metrics, overdue::Overdue, quiet::Quiet,
+};
 
 /// Reports answered at once; further ones wait on the bus. Each waits for the store most of the time.
 const REPORTS_AT_ONCE: usize = 16;
@@ -54,6 +58,8 @@ pub(crate) struct Reports {
     pub(crate) expiry: Duration,
     pub(crate) moved_grace: Duration,
     pub(crate) overdue: Overdue,
+    pub(crate) clear_looks: ClearLooks,
+    pub(crate) quiet: Quiet,
     pub(crate) metrics: Metrics,
 }
 
@@ -155,11 +161,16 @@ impl Reports {
             return Err(Failure::NoBoot);
         }
         let boot = BootId(report.boot);
+        // Before anything is stored: what of it is stored in a later epoch is not known.
+        let store_epoch = self.quiet.epoch().get();
         match self.leases.renew(boot, &report.token, report.nonce).await? {
             Renewal::Live => {}
-            Renewal::Dead => return Ok(ReportResponse { dead: true, ..ReportResponse::default() }),
+            Renewal::Dead => {
+                return Ok(ReportResponse { dead: true, store_epoch, ..ReportResponse::default() });
+            }
             Renewal::WrongToken => return Err(Failure::WrongToken),
         }
+        self.quiet.reported(Epoch::new(report.store_epoch), !report.asserted.is_empty());
         let mut malformed = 0;
         let answered = Answered::read(&report.answers);
         let (mut heard, mut ended) = (report.heard, report.ended);
@@ -181,7 +192,16 @@ impl Reports {
         // At last: what was asked counts as asked.
         let questions =
             if report.leaving { Vec::new() } else { self.questions(boot, Nonce(report.nonce), trace).await };
-        Ok(ReportResponse { missing, apps, unsettled, superseded, store_now, questions, dead: false })
+        Ok(ReportResponse {
+            missing,
+            apps,
+            unsettled,
+            superseded,
+            store_now,
+            questions,
+            store_epoch,
+            dead: false,
+        })
     }
 
     /// Moves the deadlines of heard sessions on, and returns those that do not exist.

@@ -36,6 +36,7 @@ use crate::{
     leases::{Leases, Undertaker},
     metrics::Metrics,
     overdue::Overdue,
+    quiet::Quiet,
     reports::Reports,
     sessions::Sessions,
     sweep::{Looks, Sweep},
@@ -148,8 +149,9 @@ impl Parts {
         let elapsed = clock.clone();
         let apps =
             Apps::new(store.clone(), Arc::new(move || elapsed.monotonic().since(Monotonic::default())));
-        let leases = Leases::new(store.clone(), clock);
+        let leases = Leases::new(store.clone(), clock.clone());
         let metrics = Metrics::new(registry);
+        let quiet = Quiet::new(config, store.clone(), clock, metrics.clone());
         let overdue = Overdue::new(config.answer_within);
         Metrics::show(registry, &leases, &overdue, &counts);
         let expiry = config.expiry;
@@ -162,6 +164,8 @@ impl Parts {
             expiry,
             moved_grace: config.moved_grace,
             overdue: overdue.clone(),
+            clear_looks: clear_looks.clone(),
+            quiet: quiet.clone(),
             metrics: metrics.clone(),
         };
         Self {
@@ -181,6 +185,7 @@ impl Parts {
                 store: store.clone(),
                 every: config.sweep_every,
                 looks: clear_looks,
+                quiet: quiet.clone(),
                 metrics: metrics.clone(),
             },
             reports,
@@ -189,6 +194,7 @@ impl Parts {
                 bus: bus.clone(),
                 lease: config.lease,
                 listening: config.listening,
+                quiet: quiet.clone(),
                 metrics: metrics.clone(),
             },
             sweep: Sweep {
@@ -199,6 +205,7 @@ impl Parts {
                 moved_grace: config.moved_grace,
                 looks: Looks::new(config.moved_grace.min(expiry)),
                 overdue,
+                quiet,
                 metrics,
             },
             publishing,

@@ -9,7 +9,7 @@ use std::{
 use rollcall_domain::{
     code::{Code, Refusal},
     id::{AppId, DeviceId, Op, Platform, SessionId, UserId},
-    status::{RecordVersion, Status, StatusVersion},
+    status::{CustomStatus, RecordVersion, Status, StatusVersion},
     time::Timestamp,
     user::{EndReason, Session, UserState},
 };
@@ -72,8 +72,19 @@ pub(crate) struct LoggedIn {
     pub(crate) order: RecordVersion,
     /// The order of the login that the client continues.
     pub(crate) place: RecordVersion,
+    /// Since which version of the record there is no custom status; `None` if there is one, or that is not known.
+    pub(crate) bare_since: Option<RecordVersion>,
     pub(crate) app: Arc<App>,
     pub(crate) token_expires_at: Timestamp,
+}
+
+/// What a set came to: the status that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) status: Status,
+    pub(crate) version: StatusVersion,
+    /// The version of the record with the set; `None` where another one has come after it.
+    pub(crate) set: Option<RecordVersion>,
 }
 
 /// What a kick by the app did.
@@ -143,6 +154,7 @@ impl Sessions {
             version: applied.status_version,
             order,
             place: added.and_then(Session::place).unwrap_or(order),
+            bare_since: applied.state.version_of_set(&CustomStatus::default(), None),
             app,
             token_expires_at: token.expires_at,
         })
@@ -199,7 +211,7 @@ impl Sessions {
         caller: &Caller,
         set: &Set,
         call: impl Into<Call<'_>>,
-    ) -> Result<(Status, StatusVersion), Error> {
+    ) -> Result<Stored, Error> {
         let Caller { app, user, session } = *caller;
         let custom = convert::custom_status(&set.text);
         let call = Call { leaves_mark: set.op != Op::NONE, ..call.into() };
@@ -217,7 +229,11 @@ impl Sessions {
             self.clear_looks.note(self.store.partitions().of(app, Some(&user)), at);
         }
         debug!(%user, changed = ?applied.changed, "set a custom status");
-        Ok((applied.state.status(), applied.status_version))
+        Ok(Stored {
+            status: applied.state.status(),
+            version: applied.status_version,
+            set: applied.state.version_of_set(&custom.unwrap_or_default(), set.clear_at),
+        })
     }
 
     /// Reads statuses. An id that is malformed (7003) or cannot be read is a failure of its own; if all fail,

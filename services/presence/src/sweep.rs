@@ -16,6 +16,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use rollcall_domain::{
     id::{AppId, BootId, SessionId, UserId},
+    status::RecordVersion,
     time::Timestamp,
     user::{self, Decision, UserState},
 };
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub(crate) use self::looks::Looks;
-use crate::{leases::Leases, metrics::Metrics, overdue::Overdue};
+use crate::{leases::Leases, metrics::Metrics, overdue::Overdue, quiet::Quiet};
 
 /// Timers read at a time.
 const PAGE: usize = 512;
@@ -53,6 +54,7 @@ pub(crate) struct Sweep {
     pub(crate) moved_grace: Duration,
     pub(crate) looks: Looks,
     pub(crate) overdue: Overdue,
+    pub(crate) quiet: Quiet,
     pub(crate) metrics: Metrics,
 }
 
@@ -109,12 +111,15 @@ impl Sweep {
         }
     }
 
-    /// Ends every session that is due now, and is not its gateway's to tell of.
+    /// Ends every session that is due now, and is not its gateway's to tell of; none in a quiet time.
     pub(crate) async fn pass(&self) -> Swept {
         let until = match self.store.now().await {
             Ok(now) => now,
             Err(error) => return Swept::failure(error.into()),
         };
+        if self.quiet.is_now() {
+            return Swept::default();
+        }
         let leases = self.leases.known();
         self.looks.keep(&leases);
         self.overdue.keep(&leases);
@@ -231,13 +236,19 @@ impl Sweep {
         // A dead gateway is heard of no more, so nothing speaks for its sessions.
         let guards = guards(app, user, &expired, until);
         let trace = TraceParent::default();
+        let mut is_quiet = false;
         let decide = |state: &UserState, now| {
+            is_quiet = self.quiet.is_now();
+            if is_quiet {
+                return Ok(None);
+            }
             let sessions = due.iter().filter_map(|(timer, _)| timer.id.session());
             known = sessions.filter(|id| state.sessions.contains_key(id)).collect();
             ended_at = now;
             Ok(state.on_sessions_due(&expired, &orphaned, now))
         };
         let mut swept = match self.users.apply_guarded(app, &user, &trace, &guards, decide).await {
+            Ok(Some(_)) if is_quiet => return Swept::default(),
             Ok(Some(applied)) => {
                 // The decision names those that expired.
                 let expired = applied.ended.len();
@@ -283,6 +294,7 @@ impl Sweep {
                 state: state.clone(),
                 timers: vec![user::Timer::Remove(session)],
                 change: None,
+                floor: RecordVersion::default(),
                 ended: Vec::new(),
             }))
         };

@@ -6,6 +6,7 @@ mod flaps;
 mod gateways;
 mod kicks;
 mod late;
+mod older_data;
 mod outages;
 mod services;
 mod stalls;

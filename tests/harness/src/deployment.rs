@@ -57,8 +57,9 @@ pub struct Engines {
 }
 
 impl Engines {
-    pub(crate) fn start() -> Self {
-        Self { redis: RedisServer::start(), nats: NatsServer::start() }
+    pub(crate) fn start(durable: bool) -> Self {
+        let redis = if durable { RedisServer::start_durable() } else { RedisServer::start() };
+        Self { redis, nats: NatsServer::start() }
     }
 }
 

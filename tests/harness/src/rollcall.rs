@@ -73,6 +73,7 @@ pub struct Builder {
     links: Vec<Place>,
     partitions: u16,
     instances: usize,
+    durable: bool,
 }
 
 impl Builder {
@@ -149,6 +150,13 @@ impl Builder {
         self
     }
 
+    /// Has the store write what it acknowledges to disk, and keep it over a restart.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub async fn start(mut self) -> Rollcall {
         let folder = Folder::new();
@@ -158,7 +166,7 @@ impl Builder {
         for (_, line) in &mut self.settings {
             *line = line.replace("{folder}", &folder.0.display().to_string());
         }
-        let engines = (self.deployment != Deployment::Embedded).then(Engines::start);
+        let engines = (self.deployment != Deployment::Embedded).then(|| Engines::start(self.durable));
         let links = Links::new(self.links);
         let starter = Starter {
             profile: self.profile,
@@ -197,6 +205,7 @@ impl Rollcall {
             links: Vec::new(),
             partitions: 16,
             instances: INSTANCES,
+            durable: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decision, ENDED_MAX, EndReason, SESSIONS_MAX, Session, Timer, UserState};
+use super::{Assertion, Decision, ENDED_MAX, EndReason, SESSIONS_MAX, Session, Timer, UserState};
 use crate::{
     code::{Code, Refusal},
     id::{Platform, SessionId},
@@ -10,6 +10,9 @@ use crate::{
     status::RecordVersion,
     time::Timestamp,
 };
+
+/// What adding a session does: the state after it, the timers, and the sessions that it ended.
+type Added = (UserState, Vec<Timer>, Vec<(SessionId, EndReason)>);
 
 impl UserState {
     /// Adds a session that expires `expiry` after `now`, and that competes in `group` by the app's policy.
@@ -38,7 +41,8 @@ impl UserState {
                  over",
             ));
         }
-        Ok(Some(self.add(session, None, login, group, now.plus(expiry), now)))
+        let (after, timers, ended) = self.add(session, None, login, group, now.plus(expiry));
+        Ok(Some(self.decide(after, timers, ended, now)))
     }
 
     /// Says how a session that is not held was ended by logins that are newer and alive: its device has logged in
@@ -76,8 +80,7 @@ impl UserState {
         login: Session,
         group: Group,
         deadline: Timestamp,
-        now: Timestamp,
-    ) -> Decision {
+    ) -> Added {
         let mut after = self.clone();
         let mut ended: Vec<(SessionId, EndReason)> = self
             .sessions
@@ -100,7 +103,7 @@ impl UserState {
         ended.retain(|(id, _)| Some(*id) != former);
         after.remember(&ended);
         timers.push(Timer::Set(session, deadline));
-        self.decide(after, timers, ended, now)
+        (after, timers, ended)
     }
 
     /// Ends a session by logout. One that is not live changes nothing.
@@ -145,36 +148,54 @@ impl UserState {
     }
 
     /// Holds a session again that expires at `deadline`: its gateway has its connection, and we have lost or ended
-    /// it. `former` is the id that it had in an earlier boot of its gateway.
+    /// it. Its last set comes back with it, or alone where only that was lost.
     ///
     /// One that is over for its client is refused with the reason: it was kicked or replaced, newer logins have taken
-    /// its place in `group`, or the app has kicked the user since. A session that exists already changes nothing.
+    /// its place in `group`, or the app has kicked the user since. A session that exists already, whose last set is known
+    /// or was overtaken, changes nothing.
     pub fn on_assert(
         &self,
-        session: SessionId,
-        former: SessionId,
-        login: Session,
+        assertion: &Assertion,
         group: Group,
         deadline: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Decision>, EndReason> {
-        if self.sessions.contains_key(&session) {
+        let Assertion { session, former, login, last_set } = assertion;
+        let is_held = self.sessions.contains_key(session);
+        let (mut after, timers, ended) = if is_held {
+            (self.clone(), Vec::new(), Vec::new())
+        } else {
+            if let Some(reason) = self.is_over(*session, *former, login, group) {
+                return Err(reason);
+            }
+            self.add(*session, Some(*former), login.clone(), group, deadline)
+        };
+        let floor = after.put_back(*session, last_set.as_ref(), now);
+        if is_held && after == *self {
             return Ok(None);
         }
+        Ok(Some(Decision { floor, ..self.decide(after, timers, ended, now) }))
+    }
+
+    /// Says why a session that is asserted is over for its client, if it is.
+    fn is_over(
+        &self,
+        session: SessionId,
+        former: SessionId,
+        login: &Session,
+        group: Group,
+    ) -> Option<EndReason> {
         let over = |reason: &EndReason| matches!(reason, EndReason::Kicked | EndReason::Replaced);
         let mut ended = self.ended.iter().filter(|(id, _)| *id == session || *id == former);
         if let Some((_, reason)) = ended.find(|(_, reason)| over(reason)) {
-            return Err(*reason);
+            return Some(*reason);
         }
         // Orders are versions, and those are times of the store or later.
         let kicked = self.revoked_until.map(|at| RecordVersion(at.0));
         if kicked.is_some() && login.order <= kicked {
-            return Err(EndReason::Kicked);
+            return Some(EndReason::Kicked);
         }
-        if let Some(reason) = self.overtaken(&login, group) {
-            return Err(reason);
-        }
-        Ok(Some(self.add(session, Some(former), login, group, deadline, now)))
+        self.overtaken(login, group)
     }
 
     /// Ends sessions whose deadline has passed (`expired`) and those whose gateway has died (`orphaned`), all in

@@ -15,6 +15,7 @@ use crate::{
 
 mod logins;
 mod model;
+mod sets;
 
 const EXPIRY: Duration = Duration::from_secs(400);
 
@@ -238,25 +239,24 @@ fn reborn(counter: u64) -> SessionId {
     SessionId { boot: BootId(2), counter }
 }
 
+/// Asserts session 1, or another one of its former boot, under the id of a new boot.
+fn assertion(former: u64, login: Session) -> Assertion {
+    Assertion { session: reborn(1), former: session(former), login, last_set: None }
+}
+
 // SPEC A11
 #[test]
 fn an_asserted_session_is_held_again_with_its_own_deadline_and_order() {
     let gone = lost(&login(&UserState::default(), 1, Platform::Web, "d"), 1, 20);
     let decision = gone
-        .on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        .on_assert(&assertion(1, asserted("d", 1)), any(Platform::Web), at(410), at(30))
         .unwrap()
         .unwrap();
     assert_eq!(decision.state.general(), General::Online);
     assert_eq!(decision.state.sessions[&reborn(1)], asserted("d", 1));
     assert_eq!(decision.timers, [Timer::Set(reborn(1), at(410))]);
-    let again = decision.state.on_assert(
-        reborn(1),
-        session(1),
-        asserted("d", 1),
-        any(Platform::Web),
-        at(420),
-        at(40),
-    );
+    let again =
+        decision.state.on_assert(&assertion(1, asserted("d", 1)), any(Platform::Web), at(420), at(40));
     assert_eq!(again, Ok(None));
 }
 
@@ -265,7 +265,7 @@ fn an_asserted_session_is_held_again_with_its_own_deadline_and_order() {
 fn a_session_asserted_before_its_former_boot_was_swept_has_not_ended() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let decision = state
-        .on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        .on_assert(&assertion(1, asserted("d", 1)), any(Platform::Web), at(410), at(30))
         .unwrap()
         .unwrap();
     assert_eq!(decision.change, Some(Change::Sessions));
@@ -278,7 +278,7 @@ fn a_session_asserted_before_its_former_boot_was_swept_has_not_ended() {
 fn the_sets_of_an_asserted_session_are_counted_anew_and_go_on() {
     let state = set(&login(&UserState::default(), 1, Platform::Web, "d"), session(1), 5, "before");
     let decision = state
-        .on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        .on_assert(&assertion(1, asserted("d", 1)), any(Platform::Web), at(410), at(30))
         .unwrap()
         .unwrap();
     assert_eq!(decision.state.sessions[&reborn(1)].last_op, Op::NONE);
@@ -295,7 +295,7 @@ fn a_session_that_is_over_for_its_client_cannot_be_asserted() {
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let replaced = login(&state, 2, Platform::Web, "d");
     let assert = |state: &UserState| {
-        state.on_assert(reborn(1), session(1), asserted("d", 1), any(Platform::Web), at(410), at(30))
+        state.on_assert(&assertion(1, asserted("d", 1)), any(Platform::Web), at(410), at(30))
     };
     assert_eq!(assert(&replaced), Err(EndReason::Replaced));
     let forgotten = UserState { ended: Vec::new(), ..replaced };

@@ -8,7 +8,7 @@ use rollcall_domain::{
     policy::LoginPolicy,
     status::{CustomStatus, RecordVersion},
     time::Timestamp,
-    user::{EndReason, Session, UserState},
+    user::{CustomFrom, EndReason, Session, UserState},
 };
 
 use super::*;
@@ -54,11 +54,27 @@ fn states() -> impl Strategy<Value = UserState> {
         collection::vec((session_ids(), reasons()), 0..=32),
         option::of(any::<u64>().prop_map(Timestamp)),
         option::of(any::<u64>().prop_map(Timestamp)),
+        prop_oneof![
+            Just(CustomFrom::Never),
+            Just(CustomFrom::ThisCommit),
+            (1..=u64::MAX).prop_map(|version| CustomFrom::Version(RecordVersion(version))),
+        ],
     )
-        .prop_map(|(sessions, marks, custom, last_online_at, ended, revoked_until, clear_at)| {
-            let custom = CustomStatus::new(&custom).unwrap();
-            UserState { sessions, marks, custom, clear_at, last_online_at, ended, revoked_until }
-        })
+        .prop_map(
+            |(sessions, marks, custom, last_online_at, ended, revoked_until, clear_at, custom_from)| {
+                let custom = CustomStatus::new(&custom).unwrap();
+                UserState {
+                    sessions,
+                    marks,
+                    custom,
+                    clear_at,
+                    custom_from,
+                    last_online_at,
+                    ended,
+                    revoked_until,
+                }
+            },
+        )
 }
 
 proptest! {
@@ -67,6 +83,9 @@ proptest! {
         let mut expected = state.clone();
         for session in expected.sessions.values_mut() {
             session.order.get_or_insert(VERSION);
+        }
+        if expected.custom_from == CustomFrom::ThisCommit {
+            expected.custom_from = CustomFrom::Version(VERSION);
         }
         prop_assert_eq!(user::decode(user::encode(&state), VERSION).unwrap(), expected);
     }
@@ -102,15 +121,17 @@ proptest! {
 }
 
 #[test]
-fn a_state_without_anything_is_no_bytes_and_no_bytes_are_that_state() {
-    assert!(user::encode(&UserState::default()).is_empty());
-    assert_eq!(user::decode(Bytes::new(), VERSION).unwrap(), UserState::default());
+fn a_record_from_before_it_was_told_since_when_a_custom_status_is_what_it_is_is_as_of_itself() {
+    let custom_from = CustomFrom::Version(VERSION);
+    let expected = UserState { custom_from, ..UserState::default() };
+    assert_eq!(user::decode(Bytes::new(), VERSION).unwrap(), expected);
+    assert_eq!(user::encode(&UserState::default())[..], *b"\x40\0");
 }
 
 #[test]
 fn a_session_of_a_record_without_commands_has_applied_none() {
-    // Boot 1, counter 2, platform 7, device "d", order 3.
-    let stored = b"\x0a\x12\x09\x01\0\0\0\0\0\0\0\x10\x02\x18\x07\x22\x01d\x28\x03";
+    // Boot 1, counter 2, platform 7, device "d", order 3; and that nothing has decided what the custom status is.
+    let stored = b"\x0a\x12\x09\x01\0\0\0\0\0\0\0\x10\x02\x18\x07\x22\x01d\x28\x03\x40\0";
     let state = user::decode(Bytes::from_static(stored), VERSION).unwrap();
     let id = SessionId { boot: BootId(1), counter: 2 };
     let (device, order) = (DeviceId::new("d").unwrap(), Some(RecordVersion(3)));

@@ -6,7 +6,7 @@ use rollcall_domain::{
     id::{BootId, DeviceId, Op, Platform, SessionId},
     status::{CustomStatus, RecordVersion},
     time::Timestamp,
-    user::{EndReason, Session, UserState},
+    user::{CustomFrom, EndReason, Session, UserState},
 };
 
 use super::Error;
@@ -27,6 +27,10 @@ struct StoredUser {
     revoked_until: Option<u64>,
     #[prost(uint64, optional, tag = "7")]
     clear_at: Option<u64>,
+    // 0 for never. Absent for the version of the record itself: the commit that wrote it could not know that. So it is in
+    // records from before there was one, and nothing of before those comes back.
+    #[prost(uint64, optional, tag = "8")]
+    custom_from: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -97,6 +101,11 @@ pub(crate) fn encode(state: &UserState) -> Bytes {
         ended: ended.collect(),
         revoked_until: state.revoked_until.map(|at| at.0),
         clear_at: state.clear_at.map(|at| at.0),
+        custom_from: match state.custom_from {
+            CustomFrom::Never => Some(0),
+            CustomFrom::Version(version) => Some(version.0),
+            CustomFrom::ThisCommit => None,
+        },
     };
     stored.encode_to_vec().into()
 }
@@ -109,6 +118,11 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
         last_online_at: stored.last_online_at.map(Timestamp),
         revoked_until: stored.revoked_until.map(Timestamp),
         clear_at: stored.clear_at.map(Timestamp),
+        custom_from: match stored.custom_from {
+            Some(0) => CustomFrom::Never,
+            Some(version) => CustomFrom::Version(RecordVersion(version)),
+            None => CustomFrom::ThisCommit,
+        },
         ..UserState::default()
     };
     for session in stored.sessions {
@@ -131,10 +145,14 @@ pub(crate) fn decode(value: Bytes, version: RecordVersion) -> Result<UserState, 
     Ok(state)
 }
 
-/// Gives the sessions whose login order is not known yet that of the commit which wrote them.
+/// Gives the sessions whose login order is not known yet, and a custom status of which it is not known what it is from, the
+/// version of the commit which wrote them.
 pub(crate) fn resolve(state: &mut UserState, version: RecordVersion) {
     for session in state.sessions.values_mut() {
         session.order.get_or_insert(version);
+    }
+    if state.custom_from == CustomFrom::ThisCommit {
+        state.custom_from = CustomFrom::Version(version);
     }
 }
 

@@ -12,14 +12,17 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rollcall_domain::{
     code::Code,
+    epoch::Epoch,
     id::{BootId, Op},
-    status::CustomStatus,
+    status::{CustomStatus, RecordVersion},
     user::{Decision, UserState},
 };
 use rollcall_proto::trace::TraceParent;
 use rollcall_store::{
     Commit, MemoryStore, Outcome, Partition, Partitions,
-    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window},
+    port::{
+        Admission, Entry, Heads, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window,
+    },
 };
 
 use super::*;
@@ -109,7 +112,13 @@ async fn a_lost_commit_that_leaves_the_value_as_it_was_is_not_known() {
     log_in(&users, 1, None).await.unwrap();
     let trace = TraceParent::default();
     let same = |state: &UserState, _now| {
-        Ok(Some(Decision { state: state.clone(), timers: Vec::new(), change: None, ended: Vec::new() }))
+        Ok(Some(Decision {
+            state: state.clone(),
+            timers: Vec::new(),
+            change: None,
+            floor: RecordVersion(0),
+            ended: Vec::new(),
+        }))
     };
     // The first one writes the order of the login.
     users.apply(app(), &user("alice"), &trace, same).await.unwrap();
@@ -315,8 +324,12 @@ impl Store for Losing {
         self.inner.published(partition, sequences).await
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, StoreError> {
+    async fn heads(&self) -> Result<Heads, StoreError> {
         self.inner.heads().await
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch()
     }
 
     async fn open_lease(&self, _: BootId, _: TokenHash) -> Result<Opening, StoreError> {

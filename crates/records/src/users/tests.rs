@@ -76,6 +76,7 @@ async fn a_decision_is_committed_with_its_timer_and_an_entry_of_head_and_body() 
             sessions: vec![rollcall_proto::convert::session_to_wire(session(1))],
             ended: Vec::new(),
             traceparent: TRACE.to_owned(),
+            custom_version: 1,
         }
     );
 }
@@ -187,6 +188,7 @@ async fn a_record_that_others_change_without_end_is_given_up() {
             expected,
             write: Write::Put(value),
             new_status: false,
+            floor: RecordVersion(0),
             not_after: None,
             timers: Vec::new(),
             guards: Vec::new(),
@@ -201,6 +203,55 @@ async fn a_record_that_others_change_without_end_is_given_up() {
     let error = fixture.users.apply(app(), &user("alice"), &trace, interfere).await.unwrap_err();
     assert!(matches!(error, Error::Contended { attempts: commit::ATTEMPTS }), "{error}");
     assert_eq!(error.refusal().code, Code::ServerTimeout);
+}
+
+async fn raise(fixture: &Fixture, shown: u64) -> Applied {
+    let trace = TraceParent::default();
+    fixture.users.raise(app(), &user("alice"), &trace, StatusVersion(shown), || Ok(())).await.unwrap()
+}
+
+// FAULT 11
+#[tokio::test]
+async fn a_status_that_was_shown_with_a_later_version_gets_one_above_once_and_stays_what_it_is() {
+    let fixture = Fixture::new();
+    let before = log_in(&fixture, 1).await;
+    let shown = before.status_version.0 + 1_000_000;
+
+    let raised = raise(&fixture, shown).await;
+    assert!(raised.status_version.0 > shown, "{raised:?}");
+    assert_eq!((&raised.state, raised.changed), (&before.state, Some(Change::Status)));
+    let told = outbox(&fixture).await.pop().unwrap();
+    assert_eq!((told.kind(), told.status_version), (ChangeKind::Status, raised.status_version.0));
+    assert_eq!(told.previous_status_version, before.status_version.0);
+
+    for shown in [shown, raised.status_version.0, 0] {
+        let again = raise(&fixture, shown).await;
+        assert_eq!((again.status_version, again.changed), (raised.status_version, None));
+    }
+    assert_eq!(outbox(&fixture).await.len(), 2);
+}
+
+// FAULT 11
+#[tokio::test]
+async fn a_user_whose_record_is_lost_is_raised_too() {
+    let fixture = Fixture::new();
+    let raised = raise(&fixture, 5_000_000_000).await;
+    assert!(raised.status_version.0 > 5_000_000_000, "{raised:?}");
+    assert_eq!(raised.state, UserState::default());
+}
+
+#[tokio::test]
+async fn a_change_tells_since_when_the_custom_status_is_what_it_is() {
+    let fixture = Fixture::new();
+    log_in(&fixture, 1).await;
+    let trace = TraceParent::default();
+    let busy = CustomStatus::new("busy").unwrap();
+    let set = |state: &UserState, now| state.on_set_custom(session(1), Op::NONE, busy.clone(), None, now);
+    let set = fixture.users.apply(app(), &user("alice"), &trace, set).await.unwrap();
+    assert_eq!(set.state.version_of_set(&busy, None), Some(set.record_version));
+    log_in(&fixture, 2).await;
+    let told: Vec<_> = outbox(&fixture).await.iter().map(|entry| entry.custom_version).collect();
+    assert_eq!(told, [1, 0, set.record_version.0]);
 }
 
 #[tokio::test]
@@ -222,6 +273,7 @@ async fn a_record_that_cannot_be_read_fails_its_own_place_only() {
         expected: None,
         write: Write::Put(Bytes::from_static(b"\xff")),
         new_status: false,
+        floor: RecordVersion(0),
         not_after: None,
         timers: Vec::new(),
         guards: Vec::new(),

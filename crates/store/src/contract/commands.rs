@@ -57,6 +57,8 @@ pub struct Change {
     pub delete: bool,
     /// Whether the status is new.
     pub new_status: bool,
+    /// How far the floor is above the version that the record has; `None` for no floor.
+    pub floor: Option<u64>,
     /// Whether the commit comes in time: before its last moment (`true`), after it (`false`), or without one.
     pub in_time: Option<bool>,
     /// Whether there is an outbox entry.
@@ -113,6 +115,9 @@ impl Cast {
             },
             write: if change.delete { Write::Delete } else { Write::Put(Bytes::from(format!("value {n}"))) },
             new_status: change.new_status,
+            floor: change
+                .floor
+                .map_or(RecordVersion::default(), |above| RecordVersion(held.unwrap_or_default().0 + above)),
             not_after: change.in_time.map(|in_time| if in_time { given::FAR } else { Timestamp(0) }),
             timers: timers.collect(),
             guards: change.guards.iter().map(|(number, offset)| timer(*number, *offset)).collect(),
@@ -195,12 +200,14 @@ pub(crate) mod strategy {
         let guards = vec((0..TIMERS, 0..OFFSETS), 0..2);
         let in_time = prop_oneof![4 => Just(None), 2 => Just(Some(true)), 1 => Just(Some(false))];
         let flags = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
-        (0..USERS, expected, flags, in_time, timers, guards).prop_map(
-            |(user, expected, (delete, new_status, told), in_time, timers, guards)| Change {
+        let floor = prop_oneof![3 => Just(None), 1 => (0..2_000_u64).prop_map(Some)];
+        (0..USERS, expected, flags, floor, in_time, timers, guards).prop_map(
+            |(user, expected, (delete, new_status, told), floor, in_time, timers, guards)| Change {
                 user,
                 expected,
                 delete,
                 new_status,
+                floor,
                 in_time,
                 told,
                 timers,

@@ -55,6 +55,7 @@ pub fn put(key: Key, expected: Option<RecordVersion>, value: impl Into<String>) 
         expected,
         write: Write::Put(Bytes::from(value.into())),
         new_status: false,
+        floor: RecordVersion::default(),
         not_after: None,
         timers: vec![],
         guards: vec![],

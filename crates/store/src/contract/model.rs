@@ -94,6 +94,7 @@ impl Model {
         let &Committed { record, status, .. } = committed;
         let last = self.versions.insert(commit.key, record).unwrap_or_default();
         assert!(record > last, "{record:?} after {last:?}");
+        assert!(record > commit.floor, "{record:?} above {:?}", commit.floor);
         let expected = if commit.new_status { StatusVersion(record.0) } else { previous_status };
         assert_eq!(status, expected);
 

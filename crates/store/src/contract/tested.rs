@@ -114,7 +114,7 @@ impl Tested {
 
     /// Returns the last sequence of a partition.
     pub async fn head(&self, partition: Partition) -> u64 {
-        let heads = self.heads().await.expect("the store tells heads");
+        let heads = self.heads().await.expect("the store tells heads").sequences;
         assert_eq!(heads.len(), self.partitions().all().count(), "one head a partition");
         heads[usize::from(partition.0)]
     }
@@ -130,7 +130,7 @@ impl Tested {
             record: self.record(key).await,
             timers,
             entries: self.entries(partition).await,
-            heads: self.heads().await.expect("the store tells heads"),
+            heads: self.heads().await.expect("the store tells heads").sequences,
         }
     }
 }

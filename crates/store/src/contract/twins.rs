@@ -29,8 +29,10 @@ struct Twin {
     store: Tested,
     cast: Cast,
     held: BTreeMap<Key, RecordVersion>,
-    /// The command that each version was given in.
-    origins: BTreeMap<u64, usize>,
+    /// The command that each version of a user was given in.
+    origins: BTreeMap<(usize, u64), usize>,
+    /// The user of each command that told something.
+    told: BTreeMap<usize, usize>,
 }
 
 /// The command that a version was given in; `None` for version 0.
@@ -70,7 +72,13 @@ struct Read {
 
 impl Twin {
     fn new(store: Tested) -> Self {
-        Self { cast: Cast::new(&store), store, held: BTreeMap::new(), origins: BTreeMap::new() }
+        Self {
+            cast: Cast::new(&store),
+            store,
+            held: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
     }
 
     async fn play(&mut self, command: &Command, n: usize) -> Reply {
@@ -83,15 +91,16 @@ impl Twin {
                     Outcome::Conflict => Reply::Conflict,
                     Outcome::Guarded => Reply::Guarded,
                     Outcome::Committed(committed) => {
-                        self.origins.insert(committed.record.0, n);
+                        self.origins.insert((change.user, committed.record.0), n);
+                        self.told.insert(n, change.user);
                         if change.delete {
                             self.held.remove(&key);
                         } else {
                             self.held.insert(key, committed.record);
                         }
                         Reply::Committed {
-                            record: self.origin(committed.record.0),
-                            status: self.origin(committed.status.0),
+                            record: self.origin(change.user, committed.record.0),
+                            status: self.origin(change.user, committed.status.0),
                             entry: committed.entry.as_ref().map(|entry| self.told(entry)),
                         }
                     }
@@ -113,16 +122,17 @@ impl Twin {
 
     async fn read(&self) -> Read {
         let records = self.store.get(&self.cast.keys()).await.expect("the store reads");
-        let records = records.into_iter().map(|record| {
+        let records = records.into_iter().enumerate().map(|(user, record)| {
             record.map(|record| {
-                (self.origin(record.version.0), self.origin(record.status.0), record.value.to_vec())
+                let (version, status) = (record.version.0, record.status.0);
+                (self.origin(user, version), self.origin(user, status), record.value.to_vec())
             })
         });
         let mut read = Read {
             records: records.collect(),
             timers: Vec::new(),
             entries: Vec::new(),
-            heads: self.store.heads().await.expect("the store tells heads"),
+            heads: self.store.heads().await.expect("the store tells heads").sequences,
             leases: steps::seen(&self.store).await,
         };
         for partition in self.cast.partitions.iter().copied().collect::<BTreeSet<_>>() {
@@ -145,18 +155,22 @@ impl Twin {
             let bytes = head[9 * n + 1..9 * n + 9].try_into().expect("a field has eight bytes");
             u64::from_le_bytes(bytes)
         };
+        // The body names the command.
+        let number = std::str::from_utf8(body).ok().and_then(|body| body.strip_prefix("entry "));
+        let command: usize = number.and_then(|n| n.parse().ok()).expect("the body is that of a command");
+        let user = self.told[&command];
         Told {
             sequence: entry.sequence,
             sequence_in_head: field(0),
-            record: self.origin(field(1)),
-            status: self.origin(field(2)),
-            previous_status: self.origin(field(3)),
+            record: self.origin(user, field(1)),
+            status: self.origin(user, field(2)),
+            previous_status: self.origin(user, field(3)),
             body: body.to_vec(),
         }
     }
 
-    fn origin(&self, version: u64) -> Origin {
-        let origin = self.origins.get(&version).copied();
+    fn origin(&self, user: usize, version: u64) -> Origin {
+        let origin = self.origins.get(&(user, version)).copied();
         assert_eq!(origin.is_some(), version != 0, "version {version} was never given");
         origin
     }

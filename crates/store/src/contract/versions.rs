@@ -78,6 +78,41 @@ pub async fn versions_are_not_behind_the_clock_of_the_store(store: Tested) {
     assert!(committed.record.0 >= before.0, "{committed:?} is behind {before:?}");
 }
 
+pub async fn versions_are_above_the_floor_of_their_commit(store: Tested) {
+    let mut floor = store.committed(put(key("a"), None, "one")).await.record;
+    let mut expected = Some(floor);
+    for _ in 0..5 {
+        // Far ahead of any clock, as of one that was wrong.
+        floor.0 += 1_000_000_000_000;
+        let above = store.committed(status(Commit { floor, ..put(key("a"), expected, "two") })).await;
+        assert!(above.record > floor && above.status.0 == above.record.0, "{above:?} above {floor:?}");
+        let next = store.committed(status(put(key("a"), Some(above.record), "three"))).await;
+        assert!(next.status > above.status, "{next:?} after {above:?}");
+        expected = Some(next.record);
+    }
+}
+
+pub async fn a_floor_that_was_passed_changes_nothing(store: Tested) {
+    let first = store.committed(put(key("a"), None, "one")).await.record;
+    let before = store.now().await.expect("the store has a clock");
+
+    let floor = RecordVersion(first.0 - 1);
+    let second = store.committed(Commit { floor, ..put(key("a"), Some(first), "two") }).await.record;
+
+    assert!(second > first && second.0 >= before.0, "{second:?} after {first:?}");
+}
+
+pub async fn a_record_is_created_above_a_floor_and_gone_below_none(store: Tested) {
+    let now = store.now().await.expect("the store has a clock");
+    let floor = RecordVersion(now.0 + 1_000_000_000_000);
+    let created = store.committed(status(Commit { floor, ..put(key("a"), None, "one") })).await;
+    assert!(created.status.0 > floor.0, "{created:?} above {floor:?}");
+
+    store.committed(delete(key("a"), Some(created.record))).await;
+    let again = store.committed(status(put(key("a"), None, "two"))).await;
+    assert!(again.status > created.status, "{again:?} after {created:?}");
+}
+
 fn status(commit: Commit) -> Commit {
     Commit { new_status: true, ..commit }
 }

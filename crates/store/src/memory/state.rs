@@ -67,7 +67,7 @@ impl State {
         }
 
         let (previous, previous_status) = held.unwrap_or((self.floor, StatusVersion::default()));
-        let record = RecordVersion(now.0.max(previous.0 + 1));
+        let record = RecordVersion(now.0.max(previous.max(commit.floor).0 + 1));
         let status = if commit.new_status { StatusVersion(record.0) } else { previous_status };
         match (commit.write, slot) {
             (Write::Put(value), slot) => {

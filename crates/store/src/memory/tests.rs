@@ -107,6 +107,11 @@ async fn the_time_of_a_death_does_not_move() {
     assert_eq!(store.leases().await.unwrap()[0].standing, Standing::Dead(Timestamp(1_000)));
 }
 
+#[test]
+fn each_store_has_an_epoch_of_its_own() {
+    assert_ne!(ticking().epoch(), ticking().epoch());
+}
+
 #[tokio::test]
 async fn the_store_tells_the_time_of_its_clock() {
     assert_eq!(reading([42]).now().await.unwrap(), Timestamp(42));

@@ -18,7 +18,8 @@
 -- ARGV[7]   greatest number of entries in the outbox; the oldest go
 -- ARGV[8]   a random number from 0 to 999, added to a version while the clock is behind
 -- ARGV[9]   the last time in µs at which the commit may be applied, or '' when it is never too late
--- ARGV[10]  number of guards; three arguments each follow: index in KEYS, timer, latest deadline that passes
+-- ARGV[10]  floor: a version that the store may have lost, at most 2^53; the new one is above it
+-- ARGV[11]  number of guards; three arguments each follow: index in KEYS, timer, latest deadline that passes
 -- then      timer changes, three arguments each: index in KEYS, timer, deadline or '' to remove it
 --
 -- Returns   {0} conflict | {1} guarded | {3} late |
@@ -37,8 +38,8 @@ if string.sub(head, 1, 8) ~= ARGV[1] then
     return {0}
 end
 
-local last_guard = 10 + 3 * tonumber(ARGV[10])
-for i = 11, last_guard, 3 do
+local last_guard = 11 + 3 * tonumber(ARGV[11])
+for i = 12, last_guard, 3 do
     local deadline = redis.call('ZSCORE', KEYS[tonumber(ARGV[i])], ARGV[i + 1])
     if deadline and tonumber(deadline) > tonumber(ARGV[i + 2]) then
         return {1}
@@ -53,9 +54,10 @@ else
 end
 
 local version = now
-if now <= previous then
-    version = previous + 1
-    if now < previous then
+local last = math.max(previous, tonumber(ARGV[10]))
+if now <= last then
+    version = last + 1
+    if now < last then
         -- A failover may have lost versions that were given away; these must not be given to something else.
         version = version + tonumber(ARGV[8])
     end

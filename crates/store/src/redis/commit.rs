@@ -133,7 +133,7 @@ fn append_arguments(command: &mut Cmd, commit: &Commit, sets: &[TimerSet], outbo
         Some(last) => command.arg(keys::score(last)),
         None => command.arg(""),
     };
-    command.arg(commit.guards.len());
+    command.arg(commit.floor.0).arg(commit.guards.len());
     for guard in &commit.guards {
         command.arg(key(guard.id.set())).arg(keys::member(&guard.id)).arg(keys::score(guard.deadline));
     }

@@ -10,7 +10,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,7 @@ use redis::{
     aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
+use rollcall_domain::epoch::Epoch;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -29,6 +30,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    epoch,
     error::ConnectError,
     keys,
     options::Options,
@@ -50,6 +52,8 @@ const USER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Connection {
     options: Options,
     state: watch::Receiver<State>,
+    /// The [`Epoch`] of the server, as was read last.
+    epoch: Arc<AtomicU64>,
     keeper: JoinHandle<()>,
 }
 
@@ -66,6 +70,8 @@ enum State {
 /// One connection.
 struct Link {
     connection: MultiplexedConnection,
+    /// The epoch of the server when the connection was made.
+    epoch: Epoch,
     /// The hashes of [`SCRIPTS`].
     hashes: Vec<String>,
     /// Calls without a reply since the last reply.
@@ -80,8 +86,19 @@ impl Connection {
         let client = client(url).map_err(ConnectError::Url)?;
         let link = Arc::new(Link::build(&client, &options).await?);
         let (sender, state) = watch::channel(State::Up(Arc::clone(&link)));
-        let keeper = tokio::spawn(keep(client, options.clone(), link, sender));
-        Ok(Self { options, state, keeper })
+        let epoch = Arc::new(AtomicU64::new(link.epoch.get()));
+        let keeper = tokio::spawn(keep(client, options.clone(), link, sender, Arc::clone(&epoch)));
+        Ok(Self { options, state, epoch, keeper })
+    }
+
+    /// Returns the epoch of the server, as was read last.
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch::new(self.epoch.load(Ordering::Acquire)).expect("only epochs are stored, and none is 0")
+    }
+
+    /// Notes the epoch that the server was found in.
+    pub(super) fn is_in(&self, epoch: Epoch) {
+        self.epoch.store(epoch.get(), Ordering::Release);
     }
 
     /// Sends a command and reads its reply.
@@ -190,6 +207,9 @@ impl Link {
             return Err(ConnectError::NotMaster(role));
         }
 
+        let server: String = epoch::ask().query_async(&mut connection).await?;
+        let epoch = epoch::read(&server).map_err(ConnectError::Unnamed)?;
+
         let configured = options.partitions.count();
         // Read first, so that a full server, which refuses every write, can still be connected to.
         let mut stored: Option<u16> = get_partitions().query_async(&mut connection).await?;
@@ -206,7 +226,7 @@ impl Link {
             hashes.push(script.load().query_async(&mut connection).await?);
         }
         let (timeouts, is_broken, broken) = (AtomicU32::new(0), AtomicBool::new(false), Notify::new());
-        Ok(Self { connection, hashes, timeouts, is_broken, broken })
+        Ok(Self { connection, epoch, hashes, timeouts, is_broken, broken })
     }
 
     /// Gives the connection up if the error says that it is lost or leads to a server that cannot write.
@@ -227,7 +247,13 @@ impl Link {
 }
 
 /// Connects anew whenever the connection is given up, for ever.
-async fn keep(client: Client, options: Options, mut link: Arc<Link>, state: watch::Sender<State>) {
+async fn keep(
+    client: Client,
+    options: Options,
+    mut link: Arc<Link>,
+    state: watch::Sender<State>,
+    epoch: Arc<AtomicU64>,
+) {
     let mut failures = 0;
     loop {
         // A connection that breaks soon counts as a failed attempt, so that no server is dialed without pause.
@@ -250,6 +276,8 @@ async fn keep(client: Client, options: Options, mut link: Arc<Link>, state: watc
             }
         };
         info!(failures, "connected to the store again");
+        // First: who finds the connection finds its epoch.
+        epoch.store(link.epoch.get(), Ordering::Release);
         state.send_replace(State::Up(Arc::clone(&link)));
     }
 }

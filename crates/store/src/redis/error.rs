@@ -17,6 +17,9 @@ pub enum ConnectError {
     /// The server is a replica, which cannot commit.
     #[error("cannot connect to the store: the server is a {0}, expected a master")]
     NotMaster(String),
+    /// The server does not tell who it is.
+    #[error("cannot connect to the store: {0}")]
+    Unnamed(String),
     /// The store was first used with another number of partitions.
     #[error(
         "store has {stored} partitions, but {configured} are configured; the number is fixed when a store is \

@@ -1,12 +1,13 @@
 //! Outboxes: one stream for each partition.
 
 use bytes::Bytes;
+use redis::{Pipeline, Value};
 use rollcall_domain::time::Timestamp;
 
-use super::{Shared, keys};
+use super::{Shared, connection::read, epoch, keys};
 use crate::{
     partition::Partition,
-    port::{Entry, Error, OUTBOX_MAX},
+    port::{Entry, Error, Heads, OUTBOX_MAX},
 };
 
 /// An entry of a stream: its id, and its field with its value.
@@ -37,14 +38,21 @@ impl Shared {
         self.connection.ask(&command).await
     }
 
-    /// Reads the last sequence of every partition.
-    pub(super) async fn heads(&self) -> Result<Vec<u64>, Error> {
-        let mut command = redis::cmd("MGET");
+    /// Reads the last sequence of every partition, and who the server is, with commands that are sent at once.
+    pub(super) async fn heads(&self) -> Result<Heads, Error> {
+        let mut commands = Pipeline::with_capacity(2);
+        commands.add_command(epoch::ask()).cmd("MGET");
         for partition in self.options.partitions.all() {
-            command.arg(keys::sequence(partition));
+            commands.arg(keys::sequence(partition));
         }
-        let heads: Vec<Option<u64>> = self.connection.ask(&command).await?;
-        Ok(heads.into_iter().map(Option::unwrap_or_default).collect())
+        let replies: [Value; 2] = self.connection.ask_all(&commands).await?.try_into().map_err(|_| {
+            Error::Unavailable("unexpected reply to heads: not one for each command".to_owned())
+        })?;
+        let [server, sequences] = replies;
+        let epoch = epoch::read(&read::<String>(server)?).map_err(Error::Unavailable)?;
+        self.connection.is_in(epoch);
+        let sequences: Vec<Option<u64>> = read(sequences)?;
+        Ok(Heads { epoch, sequences: sequences.into_iter().map(Option::unwrap_or_default).collect() })
     }
 }
 

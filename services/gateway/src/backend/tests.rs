@@ -37,7 +37,7 @@ impl PresenceService for Listening {
         if sets.len() == 1 {
             return Err(Refused::unavailable("lost on its way"));
         }
-        Ok(Response::new(SetSelfStatusResponse { status: Some(UserStatus::default()) }))
+        Ok(Response::new(SetSelfStatusResponse { status: Some(UserStatus::default()), set_version: 0 }))
     }
 
     async fn login(&self, _: Request<LoginRequest>) -> Result<Response<LoginResponse>, Refused> {

@@ -284,8 +284,10 @@ async fn execute(
     match change {
         CommandChange::Set(op, custom, clear_at) => {
             let change = gateway.change(trace, handle.key);
-            let status = gateway.backend.set_self_status(change, session, op, custom, clear_at).await?;
+            let set = gateway.backend.set_self_status(change, session, op, custom.clone(), clear_at);
+            let (status, set_version) = set.await?;
             let (_, own, version) = convert::status(&status)?;
+            gateway.hub.keep_set(handle, op, custom, clear_at, set_version);
             gateway.hub.merge_own(handle, own, version);
             Ok(Some(reply::Result::SetSelfStatus(SetSelfStatusResult { status: Some(status) })))
         }

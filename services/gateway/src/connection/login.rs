@@ -162,7 +162,8 @@ async fn try_log_in(
     gateway.set_settings(key.0, convert::settings(&app)?, app.version);
     // Absent where presence is of the release before there was one.
     let place = if response.place == 0 { response.login_order } else { response.place };
-    let record = LoginRecord { platform: login.platform, device, order: response.login_order, place };
+    let (order, bare_since) = (response.login_order, response.bare_since);
+    let record = LoginRecord { platform: login.platform, device, order, place, bare_since };
     let token_end = gateway.when(Timestamp::from_seconds(response.token_expires_at));
     let handle = gateway.hub.add_session(key, counter, record, codec, heard, token_end);
     gateway.hub.merge_own(&handle, own, version);

@@ -141,6 +141,7 @@ impl Hub {
             let owed = state.show(slot, Status { general, custom }, version, None);
             state.follow(slot, owed, || trace::push_of_change(&change.traceparent));
         }
+        state.forget_sets(&key, change);
         for ended in &change.ended {
             let Some(session) = ended.session.filter(|session| session.boot == boot) else { continue };
             let code = convert::end_reason(ended.reason).map_or(CloseCode::SessionLost, close_code);

@@ -72,6 +72,7 @@ fn assertion(session: &Session, age_ms: u64, former_boot: u64) -> AssertedSessio
         place: handle.login.place,
         age_ms,
         former_boot,
+        last_set: session.known_set(),
     }
 }
 
@@ -98,6 +99,7 @@ impl Hub {
             ended: state.ended.iter().take(ENDED_PER_REPORT).cloned().collect(),
             apps: Self::app_versions(&state),
             answers: state.answers(now),
+            store_epoch: state.epochs.newest(),
             ..ReportRequest::default()
         };
         let mut sessions = Vec::new();

@@ -76,10 +76,31 @@ impl Hub {
         behind
     }
 
+    /// Returns the users who are shown with a later version than one that was read, which the store may have lost.
+    pub(crate) fn ahead(&self, app: AppId, versions: &[(UserId, StatusVersion)]) -> Vec<UserKey> {
+        let state = self.state.lock();
+        let ahead = versions.iter().filter(|(user, version)| {
+            state.shown_version(&(app, *user)).is_some_and(|shown| shown > *version)
+        });
+        ahead.map(|(user, _)| (app, *user)).collect()
+    }
+
+    /// Returns the versions with which users of an app are shown, without those who are shown no more.
+    pub(crate) fn shown_versions(&self, app: AppId, users: &[UserId]) -> Vec<(UserId, StatusVersion)> {
+        let state = self.state.lock();
+        users.iter().filter_map(|user| Some((*user, state.shown_version(&(app, *user))?))).collect()
+    }
+
     /// Returns the users whose list must be read, now that these versions are known.
     pub(crate) fn lists_behind(&self, app: AppId, versions: &[(UserId, u64)]) -> Vec<UserKey> {
         let mut state = self.state.lock();
         let behind = versions.iter().filter(|(user, version)| state.list_changed(&(app, *user), *version));
         behind.map(|(user, _)| (app, *user)).collect()
+    }
+}
+
+impl State {
+    fn shown_version(&self, key: &UserKey) -> Option<StatusVersion> {
+        Some(self.index.node(self.index.find(key)?)?.value.shown.as_ref()?.version)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::task::AtomicWaker;
 use rollcall_domain::id::DeviceId;
-use rollcall_proto::close::CloseCode;
+use rollcall_proto::{close::CloseCode, gateway::v1::LastSet};
 use rollcall_runtime::clock::Monotonic;
 
 use super::{UserKey, index::UserSlot, marks::Marks, tokens::TokenEnd};
@@ -49,6 +49,8 @@ pub(crate) struct LoginRecord {
     pub(crate) order: u64,
     /// The order of the login that the client continues.
     pub(crate) place: u64,
+    /// Since which version of the record there was no custom status then; 0 if there was one, or that is not known.
+    pub(crate) bare_since: u64,
 }
 
 /// What only the hub knows of a session.
@@ -65,6 +67,8 @@ pub(super) struct Session {
     pub(super) asserted: bool,
     /// Set while presence is to say whether it still holds the session.
     pub(super) doubted: bool,
+    /// The last set that was acknowledged; `None` while there is none, or since it was overtaken.
+    pub(super) last_set: Option<Box<LastSet>>,
     /// When the client was heard, as far as presence knows.
     pub(super) uploaded: Monotonic,
     /// When presence was told.
@@ -156,6 +160,7 @@ impl Session {
             ended: false,
             asserted: false,
             doubted: false,
+            last_set: None,
             uploaded: heard,
             uploaded_at: heard,
         }

@@ -1,6 +1,7 @@
 //! Tests of the hub as stories: who is owed what, and what presence is told.
 
 mod answers;
+mod epochs;
 mod friends;
 mod memory;
 mod reports;
@@ -65,7 +66,7 @@ fn login_until(hub: &Hub, user: &str, token_end: Monotonic) -> Arc<SessionHandle
 }
 
 fn record() -> LoginRecord {
-    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5, place: 3 }
+    LoginRecord { platform: 7, device: DeviceId::new("d").unwrap(), order: 5, place: 3, bare_since: 0 }
 }
 
 fn boot(id: u64, former: u64) -> Boot {

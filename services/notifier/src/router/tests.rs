@@ -2,7 +2,10 @@
 
 use std::future::Future;
 
-use rollcall_domain::id::{AppId, UserId};
+use rollcall_domain::{
+    epoch::Epoch,
+    id::{AppId, UserId},
+};
 use rollcall_proto::{
     event::v1::{Change, ChangeKind},
     notifier::v1::AttachResponse,
@@ -189,4 +192,31 @@ async fn who_comes_after_a_change_may_have_missed_it() {
     router.skip(Partition(0), 2);
     assert_eq!(router.missed_since(&heard(1), listening), Missed::Of([Partition(0)].into()));
     assert_eq!(router.missed_since(&heard(2), Duration::ZERO), Missed::Everything);
+}
+
+/// Takes what a stream is to read again.
+fn resync(mailbox: &Mailbox) -> Option<Missed> {
+    Some(Missed::from_wire(&ready(mailbox)?.unwrap().resync?))
+}
+
+// FAULT 11
+#[tokio::test]
+async fn a_new_epoch_of_the_store_has_everything_read_again_once_and_late_heads_of_one_that_was_left_say_nothing()
+ {
+    let router = open(10);
+    let Attached { mailbox, .. } = router.attach().unwrap();
+    let [old, new] = [1, 2].map(Epoch::new);
+    assert_eq!(router.compare(&[7], old), Compared::Missed(0), "the first that is heard of is not new");
+    assert_eq!(resync(&mailbox), None);
+
+    assert_eq!(router.compare(&[4], new), Compared::NewEpoch);
+    assert_eq!(resync(&mailbox), Some(Missed::Everything));
+
+    for (heads, epoch) in [(4, new), (7, old), (9, old), (4, new), (4, None)] {
+        assert_eq!(router.compare(&[heads], epoch), Compared::Missed(0));
+    }
+    assert_eq!(resync(&mailbox), None);
+    // Nor do they count when others come a while later.
+    let later = Clock::new().monotonic().plus(Duration::from_secs(60));
+    assert_eq!(router.index.lock().positions.compare(&[9], later), [].into());
 }

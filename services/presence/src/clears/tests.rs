@@ -50,6 +50,7 @@ fn another(fixture: &Fixture) -> Clears {
         store: fixture.store.clone(),
         every: MINUTE,
         looks: ClearLooks::new(fixture.store.partitions()),
+        quiet: clears.quiet.clone(),
         metrics: clears.metrics.clone(),
     }
 }
@@ -177,7 +178,13 @@ async fn one_pass_clears_more_than_a_page_holds() {
             let (custom, clear_at) = (custom.clone(), Some(now));
             let state = UserState { sessions, custom, clear_at, ..UserState::default() };
             let timers = vec![user::Timer::SetClear(now)];
-            Ok(Some(Decision { state, timers, change: Some(Change::Status), ended: Vec::new() }))
+            Ok(Some(Decision {
+                state,
+                timers,
+                change: Some(Change::Status),
+                floor: RecordVersion(0),
+                ended: Vec::new(),
+            }))
         };
         let name = user(&format!("user{n}"));
         fixture.parts.clears.users.apply(app(), &name, &trace, decide).await.unwrap();
@@ -209,6 +216,7 @@ async fn a_timer_of_which_the_record_says_nothing_is_removed_and_nobody_is_told(
         expected: None,
         write: Write::Put(Bytes::new()),
         new_status: false,
+        floor: RecordVersion(0),
         not_after: None,
         timers: vec![TimerChange::Set(Timer { deadline: seconds(START), id })],
         guards: Vec::new(),

@@ -1,8 +1,14 @@
 //! Registration of gateways, and the reports that the bus did not bring.
 
+use rollcall_domain::{
+    code::Refusal,
+    id::{AppId, UserId},
+    status::StatusVersion,
+};
 use rollcall_proto::{
+    convert,
     gateway::v1::{
-        RegisterRequest, RegisterResponse, ReportRequest, ReportResponse,
+        RaiseRequest, RaiseResponse, RegisterRequest, RegisterResponse, ReportRequest, ReportResponse,
         gateway_service_server::GatewayService,
     },
     trace::TraceParent,
@@ -10,7 +16,11 @@ use rollcall_proto::{
 use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 
-use crate::{error::failed, leases::Leases, reports::Reports};
+use crate::{
+    error::{failed, refused},
+    leases::Leases,
+    reports::Reports,
+};
 
 /// Serves gateways.
 pub(crate) struct Gateways {
@@ -43,4 +53,25 @@ impl GatewayService for Gateways {
             }
         }
     }
+
+    async fn raise(&self, request: Request<RaiseRequest>) -> Result<Response<RaiseResponse>, Status> {
+        let trace = TraceParent::from_metadata(request.metadata());
+        let (app, users) = shown(&request.into_inner()).map_err(|refusal| refused(&refusal))?;
+        let statuses = self.reports.raise(app, users, &trace).await.map_err(|error| failed(&error))?;
+        let statuses = statuses.iter();
+        Ok(Response::new(RaiseResponse {
+            statuses: statuses
+                .map(|(user, status, version)| convert::status_to_wire(user, status, *version))
+                .collect(),
+        }))
+    }
+}
+
+/// Reads whose status was shown, and with which version.
+fn shown(request: &RaiseRequest) -> Result<(AppId, Vec<(UserId, StatusVersion)>), Refusal> {
+    let app = convert::app_id(request.app_id)?;
+    let ids: Vec<String> = request.users.iter().map(|shown| shown.user_id.clone()).collect();
+    let users = convert::read_ids(&ids)?;
+    let versions = request.users.iter().map(|shown| StatusVersion(shown.version));
+    Ok((app, users.into_iter().zip(versions).collect()))
 }

@@ -66,7 +66,7 @@ fn names(users: &[UserRef]) -> Result<Vec<(AppId, UserId)>, Refusal> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use rollcall_domain::{id::Platform, time::Timestamp};
+    use rollcall_domain::{id::Platform, status::RecordVersion, time::Timestamp};
     use rollcall_proto::{refusal, trace::TraceParent};
     use rollcall_store::{Commit, Key, Store as _, port::Write};
 
@@ -91,6 +91,7 @@ mod tests {
             expected: None,
             write: Write::Put(Bytes::from_static(b"\xff")),
             new_status: false,
+            floor: RecordVersion(0),
             not_after: None,
             timers: Vec::new(),
             guards: Vec::new(),

@@ -37,6 +37,7 @@ impl PresenceService for Sessions {
             app: Some(convert::settings_to_wire(caller.app, &done.app.settings, done.app.version.0)),
             token_expires_at: done.token_expires_at.seconds(),
             place: done.place.0,
+            bare_since: done.bare_since.unwrap_or_default().0,
         }))
     }
 
@@ -71,10 +72,11 @@ impl PresenceService for Sessions {
         let caller = caller(app_id, &user_id, session.as_ref()).map_err(|refusal| refused(&refusal))?;
         let call = Call::until(&trace, convert::moment(not_after));
         let set = Set { op: Op(op), text: custom, clear_at: convert::moment(clear_at) };
-        let (status, version) =
+        let stored =
             Self::set_self_status(self, &caller, &set, call).await.map_err(|error| failed(&error))?;
-        let status = Some(convert::status_to_wire(&caller.user, &status, version));
-        Ok(Response::new(SetSelfStatusResponse { status }))
+        let status = Some(convert::status_to_wire(&caller.user, &stored.status, stored.version));
+        let set_version = stored.set.unwrap_or_default().0;
+        Ok(Response::new(SetSelfStatusResponse { status, set_version }))
     }
 
     async fn get_user_status(

@@ -58,8 +58,8 @@ impl Answered {
 }
 
 impl Reports {
-    /// Ends the sessions whose deadlines have passed and which their gateway does not know. The others it answered
-    /// about are as those that it tells of unasked.
+    /// Ends the sessions whose deadlines have passed and which their gateway does not know; in a quiet time it is asked
+    /// again. The others it answered about are as those that it tells of unasked.
     pub(super) async fn settle(
         &self,
         boot: BootId,
@@ -81,7 +81,7 @@ impl Reports {
                 Err(_) => *malformed += 1,
             }
         }
-        let ended = self.expire(unknown, trace).await;
+        let ended = if self.quiet.is_now() { 0 } else { self.expire(unknown, trace).await };
         self.metrics.overdue.judged(Verdict::Live, answered.live.len());
         self.metrics.overdue.judged(Verdict::Ended, answered.ended.len());
         self.metrics.overdue.judged(Verdict::Unknown, ended);
@@ -96,8 +96,11 @@ impl Reports {
     }
 
     /// Reads the passed deadlines of a boot that reports, ends the sessions about which it was asked in vain, and
-    /// returns those to ask about: none if that cannot be read now.
+    /// returns those to ask about: none if that cannot be read now, nor in a quiet time.
     pub(super) async fn questions(&self, boot: BootId, nonce: Nonce, trace: &TraceParent) -> Vec<SessionRef> {
+        if self.quiet.is_now() {
+            return Vec::new();
+        }
         let partitions = self.overdue.reported(boot, nonce);
         if partitions.is_empty() {
             return Vec::new();
@@ -161,7 +164,10 @@ impl Reports {
     /// Does so for one user, in one commit.
     async fn expire_of(&self, (app, user): UserKey, timers: Vec<Timer>, trace: &TraceParent) -> usize {
         let sessions: Vec<_> = timers.iter().filter_map(|timer| timer.id.session()).collect();
-        let decide = |state: &UserState, now| Ok(state.on_sessions_due(&sessions, &[], now));
+        let decide = |state: &UserState, now| {
+            let is_quiet = self.quiet.is_now();
+            Ok(if is_quiet { None } else { state.on_sessions_due(&sessions, &[], now) })
+        };
         match self.users.apply_guarded(app, &user, trace, &timers, decide).await {
             Ok(Some(applied)) => {
                 self.metrics.decided(&applied.ended);

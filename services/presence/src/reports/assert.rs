@@ -6,20 +6,20 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use rollcall_domain::{
     code::Refusal,
-    id::{BootId, SessionId},
+    id::{BootId, Op, SessionId},
     status::RecordVersion,
     time::Timestamp,
-    user::{EndReason, Session, UserState},
+    user::{Assertion, EndReason, LastSet, Session, UserState},
 };
 use rollcall_proto::{
     convert,
-    gateway::v1::{AssertedSession, EndedConnection},
+    gateway::v1::{self as wire, AssertedSession, EndedConnection},
     trace::TraceParent,
 };
 use rollcall_records::Error;
 use tracing::{error, info};
 
-use super::{Failure, Reports, USERS_AT_ONCE, UserKey, read, reference};
+use super::{Failure, Reports, USERS_AT_ONCE, UserKey, raise::is_given, read, reference};
 
 impl Reports {
     /// Holds sessions again whose connections are open, and returns those that are over for their clients.
@@ -40,26 +40,34 @@ impl Reports {
         let sessions = asserts.len();
         let held = asserts.into_iter().map(|assert| self.hold(assert, trace));
         let mut held = stream::iter(held).buffer_unordered(USERS_AT_ONCE);
-        let mut superseded = Vec::new();
+        let (mut superseded, mut put_back) = (Vec::new(), 0);
         while let Some(held) = held.next().await {
-            superseded.extend(held?);
+            let held = held?;
+            superseded.extend(held.over);
+            put_back += usize::from(held.put_back);
         }
         if sessions > 0 {
-            info!(sessions, superseded = superseded.len(), "held sessions again");
+            info!(sessions, superseded = superseded.len(), sets_put_back = put_back, "held sessions again");
         }
         Ok(superseded)
     }
 
-    async fn hold(&self, assert: Assert, trace: &TraceParent) -> Result<Option<EndedConnection>, Failure> {
-        let Assert { user: (app, user), session, former, login, age } = assert;
-        let mut over = None;
+    async fn hold(&self, assert: Assert, trace: &TraceParent) -> Result<Held, Failure> {
+        let Assert { user: (app, user), mut assertion, age } = assert;
+        let session = assertion.session;
+        let (mut over, mut put_back) = (None, false);
         let applied = match self.apps.get(app).await {
             Ok(found) => {
-                let group = found.settings.group(login.platform);
+                let group = found.settings.group(assertion.login.platform);
                 let decide = |state: &UserState, now: Timestamp| {
                     let deadline = now.minus(age).plus(self.expiry);
-                    match state.on_assert(session, former, login.clone(), group, deadline, now) {
-                        Ok(decision) => Ok(decision),
+                    // What was given to nobody was not lost.
+                    assertion.last_set.take_if(|set| !is_given(set.version, now));
+                    match state.on_assert(&assertion, group, deadline, now) {
+                        Ok(decision) => {
+                            put_back = decision.as_ref().is_some_and(|decision| decision.floor.0 > 0);
+                            Ok(decision)
+                        }
                         Err(reason) => {
                             over = Some(reason);
                             Ok(None)
@@ -74,6 +82,12 @@ impl Reports {
             Ok(applied) => {
                 self.metrics.asserted.inc_by(u64::from(applied.changed.is_some()));
                 self.metrics.decided(&applied.ended);
+                if put_back {
+                    self.metrics.lost.put_back.inc();
+                }
+                if let Some(at) = applied.state.clear_at {
+                    self.clear_looks.note(self.store.partitions().of(app, Some(&user)), at);
+                }
             }
             // To assert it again would not help.
             Err(error @ (Error::Unreadable { .. } | Error::Refused(_))) => {
@@ -82,19 +96,26 @@ impl Reports {
             }
             Err(error) => return Err(Failure::Assert(error)),
         }
-        Ok(over.map(|reason| EndedConnection {
+        let over = over.map(|reason| EndedConnection {
             session: Some(reference(app, &user, session)),
             reason: reason as i32,
-        }))
+        });
+        Ok(Held { over, put_back })
     }
+}
+
+/// What became of a session whose connection is open.
+struct Held {
+    /// That it is over for its client, if so.
+    over: Option<EndedConnection>,
+    /// Whether its last set had been lost.
+    put_back: bool,
 }
 
 /// A session whose connection is open.
 struct Assert {
     user: UserKey,
-    session: SessionId,
-    former: SessionId,
-    login: Session,
+    assertion: Assertion,
     /// How long ago the client was heard.
     age: Duration,
 }
@@ -105,20 +126,26 @@ impl Assert {
         let former_boot = if assert.former_boot == 0 { boot } else { BootId(assert.former_boot) };
         let order = RecordVersion(assert.login_order);
         let continues = Some(RecordVersion(assert.place)).filter(|place| place.0 != 0 && *place != order);
-        Ok(Self {
-            user,
+        let platform = convert::platform(assert.platform)?;
+        let device = convert::device_id(&assert.device_id)?;
+        let assertion = Assertion {
             session,
             former: SessionId { boot: former_boot, counter: session.counter },
-            // What was applied before the session was lost is not known here.
-            login: Session {
-                order: Some(order),
-                ..Session::new(
-                    convert::platform(assert.platform)?,
-                    convert::device_id(&assert.device_id)?,
-                    continues,
-                )
-            },
-            age: Duration::from_millis(assert.age_ms),
-        })
+            login: Session { order: Some(order), ..Session::new(platform, device, continues) },
+            last_set: assert.last_set.as_ref().map(last_set).transpose()?,
+        };
+        Ok(Self { user, assertion, age: Duration::from_millis(assert.age_ms) })
     }
 }
+
+fn last_set(set: &wire::LastSet) -> Result<LastSet, Refusal> {
+    Ok(LastSet {
+        op: Op(set.op),
+        custom: convert::custom_status(&set.custom)?,
+        clear_at: convert::moment(set.clear_at),
+        version: RecordVersion(set.version),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ async fn send(fixture: &Fixture, report: ReportRequest) -> Result<ReportResponse
 /// The answer to a report that leaves nothing to tell but the time.
 fn settled(fixture: &Fixture) -> ReportResponse {
     let store_now = fixture.store.clock.load(Ordering::SeqCst);
-    ReportResponse { store_now, ..ReportResponse::default() }
+    ReportResponse { store_now, store_epoch: fixture.store.epoch().get(), ..ReportResponse::default() }
 }
 
 async fn report(fixture: &Fixture, heard: &[HeardSession], ended: &[EndedConnection]) -> ReportResponse {
@@ -159,7 +159,8 @@ async fn a_dead_boot_is_told_so_and_nothing_of_its_report_is_stored() {
     let closed =
         ReportRequest { nonce: 6, ended: vec![ended("alice", 1, CLOSED)], ..ReportRequest::default() };
     let dead = send(&fixture, closed).await.unwrap();
-    assert_eq!(dead, ReportResponse { dead: true, ..ReportResponse::default() });
+    let store_epoch = fixture.store.epoch().get();
+    assert_eq!(dead, ReportResponse { dead: true, store_epoch, ..ReportResponse::default() });
     assert_eq!(fixture.status("alice").await.0, 1);
 }
 
@@ -184,6 +185,7 @@ fn asserted(name: &str, counter: u64, login_order: u64) -> AssertedSession {
         place: 0,
         age_ms: 50_000,
         former_boot: 0,
+        last_set: None,
     }
 }
 

@@ -32,6 +32,7 @@ async fn set_as(
         .sessions
         .set_self_status(&caller("alice", counter), &crate::fixture::text(Op(op), text), &trace)
         .await
+        .map(|stored| (stored.status, stored.version))
 }
 
 async fn query(fixture: &Fixture, ids: &[&str]) -> Result<Answers, Error> {
@@ -284,6 +285,7 @@ async fn a_record_that_cannot_be_read_fails_its_own_id_only() {
         expected: None,
         write: Write::Put(bytes::Bytes::from_static(b"\xff")),
         new_status: false,
+        floor: RecordVersion(0),
         not_after: None,
         timers: Vec::new(),
         guards: Vec::new(),

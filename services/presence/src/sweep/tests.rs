@@ -32,6 +32,7 @@ async fn leave_stray(fixture: &Fixture, name: &str, counter: u64) {
         expected: None,
         write: Write::Put(Bytes::new()),
         new_status: false,
+        floor: RecordVersion(0),
         not_after: None,
         timers: vec![TimerChange::Set(Timer { deadline: seconds(START), id })],
         guards: Vec::new(),

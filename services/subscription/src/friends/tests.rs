@@ -6,6 +6,7 @@ use prost::Message as _;
 use rollcall_bus::memory::MemoryBus;
 use rollcall_domain::{
     app::{Limits, Settings},
+    status::RecordVersion,
     time::Timestamp,
 };
 use rollcall_proto::event::v1::{Change, ChangeKind};
@@ -206,8 +207,17 @@ async fn an_import_goes_on_past_users_whose_friends_cannot_be_read() {
         let key = Key::Friends(app(), UserId::new(user).unwrap());
         let (expected, write) = (None, Write::Put("\u{1}".into()));
         let (timers, guards) = (Vec::new(), Vec::new());
-        let broken =
-            Commit { key, expected, write, new_status: false, not_after: None, timers, guards, entry: None };
+        let broken = Commit {
+            key,
+            expected,
+            write,
+            new_status: false,
+            floor: RecordVersion(0),
+            not_after: None,
+            timers,
+            guards,
+            entry: None,
+        };
         fixture.store.commit(broken).await.unwrap();
     }
     let edges: Vec<_> = users.iter().map(|user| (user.as_str(), "star")).collect();

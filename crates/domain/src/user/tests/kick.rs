@@ -47,8 +47,7 @@ fn a_session_that_the_app_kicked_cannot_be_asserted_even_when_the_reason_is_forg
     let state = login(&UserState::default(), 1, Platform::Web, "d");
     let kicked = UserState { ended: Vec::new(), ..state.on_kick(at(30)).state };
     let group = any(Platform::Web);
-    let assert =
-        |order| kicked.on_assert(reborn(1), session(1), asserted("d", order), group, at(410), at(31));
+    let assert = |order| kicked.on_assert(&assertion(1, asserted("d", order)), group, at(410), at(31));
     assert_eq!(assert(at(30).0), Err(EndReason::Kicked));
     assert!(assert(at(30).0 + 1).unwrap().is_some(), "it logged in since");
 }

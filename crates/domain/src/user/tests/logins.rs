@@ -195,8 +195,7 @@ fn a_session_whose_place_newer_logins_have_taken_cannot_be_asserted() {
     let single = group(LoginPolicy::Single, Platform::Web);
     let state = log_in(&UserState::default(), 2, MAC, LoginPolicy::Single);
     let older = Session { order: Some(order_at(1)), ..of(Platform::Web, "d") };
-    let assert =
-        |login: &Session, group| state.on_assert(reborn(1), session(1), login.clone(), group, at(9), at(3));
+    let assert = |login: &Session, group| state.on_assert(&assertion(1, login.clone()), group, at(9), at(3));
     assert_eq!(assert(&older, single), Err(EndReason::Kicked));
     assert!(assert(&older, group(LoginPolicy::Dual, Platform::Web)).is_ok());
     let newer = Session { order: Some(order_at(3)), ..older };
@@ -213,7 +212,7 @@ fn of_two_sessions_of_one_client_the_later_is_not_asserted_away_by_the_earlier()
     let assert = |state: &UserState, order, continues| {
         let order = Some(order_at(order));
         let login = Session { order, continues, ..of(MAC.0, MAC.1) };
-        state.on_assert(reborn(1), session(9), login, group(multi, MAC.0), at(9), at(5))
+        state.on_assert(&assertion(9, login), group(multi, MAC.0), at(9), at(5))
     };
     assert_eq!(assert(&back, 1, None), Err(EndReason::Replaced));
     let returned = assert(&back, 4, Some(order_at(1))).unwrap().unwrap();

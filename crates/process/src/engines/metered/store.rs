@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use rollcall_domain::{id::BootId, status::RecordVersion, time::Timestamp};
+use rollcall_domain::{epoch::Epoch, id::BootId, status::RecordVersion, time::Timestamp};
 use rollcall_runtime::{
     clock::Stopwatch,
     metrics::{Counter, Histogram, LATENCY, Registry},
@@ -11,7 +11,9 @@ use rollcall_runtime::{
 };
 use rollcall_store::{
     Commit, Error, Key, Outcome, Partition, Partitions, Record, Store,
-    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window},
+    port::{
+        Admission, Entry, Heads, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window,
+    },
 };
 use tracing::{Instrument as _, field::Empty, info_span};
 
@@ -179,8 +181,12 @@ impl Store for MeteredStore {
         self.measure(Operation::Published, self.inner.published(partition, sequences)).await
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, Error> {
+    async fn heads(&self) -> Result<Heads, Error> {
         self.measure(Operation::Heads, self.inner.heads()).await
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch()
     }
 
     async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {

@@ -209,9 +209,9 @@ async fn an_app_from_before_the_log_has_an_empty_one_which_begins_with_its_next_
     let other = AppId::new(8).unwrap();
     let value = codec::app::encode(&Settings::default(), &[], None);
     let (not_after, timers, guards, entry) = (None, Vec::new(), Vec::new(), None);
-    let (expected, write, new_status) = (None, Write::Put(value), false);
+    let (expected, write, new_status, floor) = (None, Write::Put(value), false, RecordVersion(0));
     let commit =
-        Commit { key: Key::App(other), expected, write, new_status, not_after, timers, guards, entry };
+        Commit { key: Key::App(other), expected, write, new_status, floor, not_after, timers, guards, entry };
     logged.store.commit(commit).await.unwrap();
     assert_eq!(logged.apps.audit(other, None, 10).await.unwrap().entries, []);
 

@@ -25,8 +25,8 @@ use crate::{
 const USERS: usize = 20_000;
 
 /// The bytes of a user's record: one session (boot 9, counter 4, platform 2, device named by a UUID 38, order 9,
-/// frame 2), and a custom status of 20 bytes behind two.
-const USER_RECORD: usize = 64 + 22;
+/// frame 2), a custom status of 20 bytes behind two, and since which version it is that.
+const USER_RECORD: usize = 64 + 22 + 9;
 
 /// How many lists are measured, and how many entries they have: 1 to the greatest number, each as often.
 const LISTS: usize = 4_000;

@@ -10,14 +10,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rollcall_domain::{id::BootId, status::RecordVersion, time::Timestamp};
+use rollcall_domain::{epoch::Epoch, id::BootId, status::RecordVersion, time::Timestamp};
 use rollcall_testkit::RedisServer;
 
 use crate::{
     partition::{Partition, Partitions},
     port::{
-        Admission, Commit, Entry, Error, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store, Timer,
-        TimerId, TimerSet, TokenHash, Window,
+        Admission, Commit, Entry, Error, Heads, Key, Lease, Nonce, Opening, Outcome, Record, Renewal, Store,
+        Timer, TimerId, TimerSet, TokenHash, Window,
     },
     redis::{Options, RedisStore},
 };
@@ -107,8 +107,12 @@ impl Store for Served {
         self.store.published(partition, sequences).await
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, Error> {
+    async fn heads(&self) -> Result<Heads, Error> {
         self.store.heads().await
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.store.epoch()
     }
 
     async fn open_lease(&self, boot: BootId, token: TokenHash) -> Result<Opening, Error> {

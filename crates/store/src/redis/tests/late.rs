@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn a_commit_that_a_silent_server_finds_after_its_time_is_not_applied() {
     let timed = sent_to_a_silent_server(true).await;
     assert_eq!(answer(async || timed.get(&[key("a")]).await).await, [None]);
-    assert_eq!(answer(async || timed.heads().await).await.iter().sum::<u64>(), 0);
+    assert_eq!(answer(async || timed.heads().await).await.sequences.iter().sum::<u64>(), 0);
 
     let endless = sent_to_a_silent_server(false).await;
     let records = answer(async || endless.get(&[key("a")]).await).await;

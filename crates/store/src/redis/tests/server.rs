@@ -39,6 +39,33 @@ async fn flushed_scripts_are_loaded_again() {
     assert_eq!(store.due(partition, SESSIONS, FAR, None, 10).await.unwrap(), []);
 }
 
+// FAULT 11
+#[tokio::test]
+async fn an_epoch_stays_over_connections_and_another_begins_with_each_start_and_each_promotion() {
+    let mut store = Served::on(RedisServer::start(), hasty()).await;
+    let first = store.epoch();
+    store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+    assert_eq!((store.epoch(), store.heads().await.unwrap().epoch), (first, first));
+
+    store.server.kill();
+    store.server.restart();
+    // Known as soon as anything is answered, without asking for it.
+    eventually("the store answers", async || store.now().await.is_ok()).await;
+    let second = store.epoch();
+    assert_ne!(second, first);
+    assert_eq!(store.heads().await.unwrap().epoch, second);
+
+    // The connection stays, and heads tell.
+    store.server.operate(&["REPLICAOF", "127.0.0.1", "1"]);
+    store.server.operate(&["REPLICAOF", "NO", "ONE"]);
+    eventually("heads tell of it", async || {
+        store.heads().await.is_ok_and(|heads| heads.epoch != second && heads.epoch == store.epoch())
+    })
+    .await;
+    assert_ne!(store.epoch(), first);
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_killed_server() {
     let mut store = Served::on(RedisServer::start_durable(), options()).await;
@@ -170,7 +197,7 @@ async fn a_full_server_refuses_a_commit_whole_and_recovers() {
     assert_eq!(store.get(&[key("a")]).await.unwrap().remove(0).unwrap().version, first.record);
     let partition = key("a").partition(store.partitions());
     assert_eq!(store.due(partition, SESSIONS, FAR, None, 10).await.unwrap(), [timer(owner, 1, 10)]);
-    assert_eq!(store.heads().await.unwrap().iter().sum::<u64>(), 0);
+    assert_eq!(store.heads().await.unwrap().sequences.iter().sum::<u64>(), 0);
     // A connection that is built anew still serves reads.
     store.server.operate(&["CLIENT", "KILL", "TYPE", "normal"]);
     eventually("the store answers", async || store.now().await.is_ok()).await;
@@ -225,7 +252,7 @@ async fn the_oldest_entries_of_a_full_outbox_go_and_are_counted() {
     let left = store.unpublished(partition, 10).await.unwrap();
     assert_eq!(left.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [3, 4, 5]);
     assert_eq!(store.dropped_entries(), 2);
-    assert_eq!(store.heads().await.unwrap()[usize::from(partition.0)], 5);
+    assert_eq!(store.heads().await.unwrap().sequences[usize::from(partition.0)], 5);
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use rollcall_domain::id::BootId;
+use rollcall_domain::{epoch::Epoch, id::BootId};
 use rollcall_store::{
     Error as StoreError, Outcome, Partition, Record,
-    port::{Admission, Entry, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window},
+    port::{
+        Admission, Entry, Heads, Lease, Nonce, Opening, Renewal, Timer, TimerId, TimerSet, TokenHash, Window,
+    },
 };
 
 use super::*;
@@ -95,8 +97,12 @@ impl Store for Leaving {
         Self::away()
     }
 
-    async fn heads(&self) -> Result<Vec<u64>, StoreError> {
+    async fn heads(&self) -> Result<Heads, StoreError> {
         Self::away()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch()
     }
 
     async fn open_lease(&self, _: BootId, _: TokenHash) -> Result<Opening, StoreError> {
