@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod code;
+pub mod digest;
 pub mod epoch;
 pub mod friend;
 pub mod id;

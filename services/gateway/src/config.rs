@@ -46,6 +46,10 @@ pub struct Config {
     /// For how long it is remembered how sessions ended, should presence ask. Default 60 s, at least `report_every`.
     #[serde(with = "humantime_serde")]
     pub ends_kept: Duration,
+    /// In which time presence is told once, by a digest, which sessions the gateway has in each partition; it finds then
+    /// what the two do not agree on. Default 5 min, at least `report_every`.
+    #[serde(with = "humantime_serde")]
+    pub digest_every: Duration,
     /// How long a call to another service may take. Default 5 s. What it changes is stored in the first 3/5 of it or
     /// never; if it is lost on its way, finding that out takes up to 2/5 more.
     #[serde(with = "humantime_serde")]
@@ -81,6 +85,7 @@ impl Config {
             report_every: Duration::from_secs(2),
             report_timeout: Duration::from_secs(1),
             ends_kept: Duration::from_secs(60),
+            digest_every: Duration::from_secs(300),
             call_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(20),
             allowed_origins: Vec::new(),
@@ -98,6 +103,7 @@ impl Config {
                 report_every: Duration::from_millis(500),
                 report_timeout: Duration::from_millis(500),
                 ends_kept: Duration::from_secs(10),
+                digest_every: Duration::from_secs(5),
                 drain: Duration::from_secs(2),
                 ..defaults
             },
@@ -129,9 +135,11 @@ impl Validate for Config {
             let (upload, expiry) = (self.upload_every, self.expiry);
             faults.push(format!("upload_every: {upload:?}, expected less than the expiry {expiry:?}"));
         }
-        if self.ends_kept < self.report_every {
-            let (kept, every) = (self.ends_kept, self.report_every);
-            faults.push(format!("ends_kept: {kept:?}, expected at least report_every, {every:?}"));
+        for (key, value) in [("ends_kept", self.ends_kept), ("digest_every", self.digest_every)] {
+            if value < self.report_every {
+                let every = self.report_every;
+                faults.push(format!("{key}: {value:?}, expected at least report_every, {every:?}"));
+            }
         }
         if self.connections == 0 {
             faults.push("connections: 0, expected at least 1".to_owned());

@@ -8,10 +8,11 @@
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
 //! `hub/lists.rs` and `hub/friends.rs` keep edges equal to subscription lists and friends by way of `hub/edges.rs`,
 //! `hub/reports.rs` is what presence is told, `hub/answers.rs` what it asks, `hub/ends.rs` what is remembered for
-//! that, `hub/resync.rs` what is read again, `hub/epochs.rs` and `hub/sets.rs` what is told again when the store has lost it, `hub/tokens.rs` when tokens run out.
+//! that, `hub/digests.rs` what it compares with what it holds, `hub/resync.rs` what is read again, `hub/epochs.rs` and `hub/sets.rs` what is told again when the store has lost it, `hub/tokens.rs` when tokens run out.
 
 mod answers;
 mod apps;
+mod digests;
 mod edges;
 mod ends;
 mod epochs;
@@ -28,7 +29,7 @@ mod tokens;
 mod wheel;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -43,6 +44,7 @@ use rollcall_runtime::{clock::Monotonic, rng};
 use tokio::sync::Notify;
 
 use self::{
+    digests::Digests,
     ends::Ends,
     epochs::Followed,
     index::{Index, UserSlot},
@@ -100,6 +102,9 @@ struct State {
     /// What presence asked in its last reply.
     questions: Vec<SessionRef>,
     next_counter: u64,
+    /// The counters of logins of which it is not known yet what becomes of them.
+    logins: BTreeSet<u64>,
+    digests: Digests,
     era: Era,
     tally: Tally,
 }
@@ -155,6 +160,8 @@ impl Hub {
                 epochs: Followed::default(),
                 questions: Vec::new(),
                 next_counter: 1,
+                logins: BTreeSet::new(),
+                digests: Digests::default(),
                 era: Era::default(),
                 tally: Tally::default(),
             }),
@@ -163,14 +170,6 @@ impl Hub {
             interest: Interest::default(),
             to_report: Notify::new(),
         }
-    }
-
-    /// Returns the counter of the next login; none is given twice.
-    pub(crate) fn next_counter(&self) -> u64 {
-        let mut state = self.state.lock();
-        let counter = state.next_counter;
-        state.next_counter += 1;
-        counter
     }
 
     /// Adds the session of a login that is stored, with a token that runs out at `token_end`. It is owed what its
@@ -197,6 +196,7 @@ impl Hub {
         let mut session = Session::new(Arc::clone(&handle), user, codec);
         state.mark_known(&mut session);
         state.sessions[slot as usize] = Some(session);
+        state.digests.add(&key, counter);
         if let Some(node) = state.index.node_mut(user) {
             node.value.local.get_or_insert_default().sessions.push(slot);
         }
@@ -215,6 +215,9 @@ impl Hub {
         }
         let Some(session) = state.sessions[handle.slot as usize].take() else { return };
         state.free_sessions.push(handle.slot);
+        if !session.ended {
+            state.digests.remove(&handle.key, handle.counter);
+        }
         if let Some(node) = state.index.node_mut(session.user)
             && let Some(local) = &mut node.value.local
         {
@@ -334,6 +337,7 @@ impl Hub {
             return;
         }
         let (key, counter) = (session.handle.key, session.handle.counter);
+        state.digests.remove(&key, counter);
         let session = Some(session_ref(&key, counter));
         state.ends.remember(key, counter, reason);
         state.ended.push_back(EndedConnection { session, reason: reason as i32 });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use rollcall_domain::code::{Code, Refusal};
 use rollcall_proto::{
     client::v1::client_frame::Call,
-    gateway::v1::{Answer, answer::Fate},
+    gateway::v1::{ReportRequest, answer::Fate},
 };
 use rollcall_runtime::metrics::{Counter, Gauge, Registry, Table};
 
@@ -36,6 +36,8 @@ pub(crate) struct Metrics {
     reports: [Counter; 3],
     /// Answers that presence took, in the order of [`Metrics::answered`].
     answers: [Counter; 3],
+    /// What presence was told of all sessions of a partition: digests, and lists.
+    digests: [Counter; 2],
     /// Connections refused, in the order of [`Refused`].
     refused: [Counter; 5],
 }
@@ -163,6 +165,13 @@ impl Metrics {
                 "fate",
                 ["live", "ended", "unknown"],
             ),
+            digests: registry.counters(
+                "rollcall_gateway_digests",
+                "Times that presence was told which sessions there are in a partition: by a digest, or by a list where \
+                 that was not what it holds.",
+                "kind",
+                ["digest", "list"],
+            ),
             refused: registry.counters(
                 "rollcall_gateway_connections_refused",
                 "Connections of clients that were refused.",
@@ -241,9 +250,11 @@ impl Metrics {
         self.reports[how as usize].inc();
     }
 
-    /// Counts answers that presence took.
-    pub(crate) fn answered(&self, answers: &[Answer]) {
-        for answer in answers {
+    /// Counts what presence took of a report.
+    pub(crate) fn answered(&self, report: &ReportRequest) {
+        self.digests[0].inc_by(report.digests.len() as u64);
+        self.digests[1].inc_by(report.lists.len() as u64);
+        for answer in &report.answers {
             let fate = match answer.fate {
                 Some(Fate::LiveAgeMs(_)) => &self.answers[0],
                 Some(Fate::Ended(_)) => &self.answers[1],

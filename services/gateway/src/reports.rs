@@ -58,21 +58,27 @@ async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutd
     loop {
         let config = &gateway.config;
         let now = gateway.clock.monotonic();
-        let report = gateway.hub.report(&gateway.registered(), config.upload_every, config.upload_left, now);
+        let boot = gateway.registered();
+        let mut report = gateway.hub.report(&boot, config.upload_every, config.upload_left, now);
         if report.is_empty() && !std::mem::take(&mut pace) {
             return;
         }
-        let Some(reply) = ask(gateway, bus, &report).await else { return };
+        gateway.hub.tell_digests(&mut report, boot.partitions, config.digest_every, now);
+        let Some(reply) = ask(gateway, bus, &report).await else {
+            // Of what becomes of it in the end nothing is heard.
+            return gateway.hub.digest_all();
+        };
         gateway.hear_store(reply.store_now, now);
         if reply.dead {
             gateway.follow_epoch(&reply);
             return gateway.be_reborn(shutdown).await;
         }
         gateway.hub.reported(&report, &reply, now);
+        gateway.hub.digests_told(&report, &reply, config.digest_every, now);
         gateway.hub.tell_ends_again(&report);
         gateway.follow_epoch(&reply);
         apply(gateway, &reply);
-        gateway.metrics.answered(&report.request.answers);
+        gateway.metrics.answered(&report.request);
         // What is asked again is not settled by telling it at once.
         let asked = gateway.hub.asked(&reply.questions, &report.request.answers);
         rounds += usize::from(asked);

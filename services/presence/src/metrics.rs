@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     moved: Counter,
     /// Sessions whose deadlines have passed and whose gateway lives.
     pub(crate) overdue: OverdueSessions,
+    /// What gateways tell of all their sessions.
+    pub(crate) digests: Digests,
     /// Gateways declared dead here.
     pub(crate) dead: Counter,
     /// Looks for passed deadlines.
@@ -94,6 +96,26 @@ pub(crate) enum Verdict {
     Unanswered,
 }
 
+/// The instruments of what gateways tell of all their sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct Digests {
+    /// Digests that are as the timers, and those that are not.
+    compared: [Counter; 2],
+    /// Sessions about which a list and the timers did not agree, in the order of [`Differing`].
+    differing: [Counter; 3],
+}
+
+/// What became of a session about which its gateway and the store did not agree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Differing {
+    /// Its gateway has it, and it had no timer: its gateway was told.
+    Missing,
+    /// It was asserted, and its timer is there again.
+    TimerRestored,
+    /// Its gateway does not have it: it ended.
+    Ended,
+}
+
 /// The place of sessions whose gateway is dead, behind the reasons.
 const ORPHANED: usize = 5;
 
@@ -133,6 +155,7 @@ impl Metrics {
                  elsewhere.",
             ),
             overdue: OverdueSessions::new(registry),
+            digests: Digests::new(registry),
             dead: registry.counter(
                 "rollcall_presence_gateways_declared_dead",
                 "Gateways that this process declared dead, for they did not report.",
@@ -256,6 +279,37 @@ impl OverdueSessions {
     /// Counts sessions of which it is known what became of them.
     pub(crate) fn judged(&self, verdict: Verdict, sessions: usize) {
         self.verdicts[verdict as usize].inc_by(sessions as u64);
+    }
+}
+
+impl Digests {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            compared: registry.counters(
+                "rollcall_presence_digests",
+                "Digests of the sessions that a gateway has in a partition, compared with what is stored. Those that are \
+                 under way make some differ.",
+                "result",
+                ["equal", "different"],
+            ),
+            differing: registry.counters(
+                "rollcall_presence_sessions_differing",
+                "Sessions about which a gateway and the store did not agree: had by the gateway and without a timer, given a \
+                 timer again, and ended because the gateway does not have them.",
+                "outcome",
+                ["missing", "timer_restored", "ended"],
+            ),
+        }
+    }
+
+    /// Counts a digest.
+    pub(crate) fn compared(&self, is_equal: bool) {
+        self.compared[usize::from(!is_equal)].inc();
+    }
+
+    /// Counts sessions.
+    pub(crate) fn differed(&self, what: Differing, sessions: usize) {
+        self.differing[what as usize].inc_by(sessions as u64);
     }
 }
 

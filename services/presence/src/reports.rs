@@ -2,13 +2,14 @@
 //!
 //! A report is answered once all of it is stored, and else not at all: its gateway repeats it. A report twice
 //! is a report once. A boot that is dead is told so, and nothing of its report is stored. The reply asks what became of
-//! sessions whose deadlines have passed (`reports/ask.rs`).
+//! sessions whose deadlines have passed (`reports/ask.rs`), and for lists of sessions (`reports/digests.rs`).
 
 mod ask;
 mod assert;
+mod digests;
 mod raise;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem::take, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -156,7 +157,7 @@ impl Reports {
         handled
     }
 
-    async fn store(&self, report: ReportRequest, trace: &TraceParent) -> Result<ReportResponse, Failure> {
+    async fn store(&self, mut report: ReportRequest, trace: &TraceParent) -> Result<ReportResponse, Failure> {
         if report.boot == 0 {
             return Err(Failure::NoBoot);
         }
@@ -173,13 +174,16 @@ impl Reports {
         self.quiet.reported(Epoch::new(report.store_epoch), !report.asserted.is_empty());
         let mut malformed = 0;
         let answered = Answered::read(&report.answers);
-        let (mut heard, mut ended) = (report.heard, report.ended);
+        let (mut heard, mut ended) = (take(&mut report.heard), take(&mut report.ended));
         heard.extend_from_slice(&answered.live);
         ended.extend_from_slice(&answered.ended);
-        let missing = self.touch(boot, &heard, &mut malformed).await?;
+        let mut missing = self.touch(boot, &heard, &mut malformed).await?;
         let unsettled = self.end(boot, &ended, trace, &mut malformed).await;
         self.settle(boot, &answered, trace, &mut malformed).await?;
         let superseded = self.assert(boot, &report.asserted, trace, &mut malformed).await?;
+        // After what ends and what is asserted: that is no difference.
+        let compared = self.compare(boot, &report, trace, &mut malformed).await?;
+        missing.extend(compared.missing);
         self.metrics.malformed.inc_by(malformed as u64);
         if malformed > 0 {
             warn!(malformed, "skipped parts of a report");
@@ -200,6 +204,7 @@ impl Reports {
             store_now,
             questions,
             store_epoch,
+            list: compared.list,
             dead: false,
         })
     }

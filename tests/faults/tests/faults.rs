@@ -8,5 +8,6 @@ mod kicks;
 mod late;
 mod older_data;
 mod outages;
+mod repairs;
 mod services;
 mod stalls;

@@ -219,6 +219,26 @@ impl UserState {
         })
     }
 
+    /// Ends sessions of which their gateway says that it has no connection, and never will again. One that moved lives on
+    /// until its deadline (SPEC A11); one that is not live changes nothing.
+    pub fn on_connections_absent(&self, sessions: &[SessionId], now: Timestamp) -> Option<Decision> {
+        let is_gone = |id: &&SessionId| self.sessions.get(id).is_some_and(|session| !session.moved);
+        let gone: Vec<SessionId> = sessions.iter().filter(is_gone).copied().collect();
+        self.end(&gone, EndReason::Closed, now)
+    }
+
+    /// Gives a live session its timer back, which the store has lost: without one nothing would end it once its gateway
+    /// is dead. One that moved, or that is not live, is left as it is.
+    pub fn on_timer_missing(
+        &self,
+        session: SessionId,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Option<Decision> {
+        let live = self.sessions.get(&session).filter(|live| !live.moved);
+        live.map(|_| self.decide(self.clone(), vec![Timer::Set(session, deadline)], Vec::new(), now))
+    }
+
     /// Remembers why sessions ended, for a gateway that has not heard of it.
     pub(super) fn remember(&mut self, ended: &[(SessionId, EndReason)]) {
         self.ended.extend(ended);

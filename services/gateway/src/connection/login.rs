@@ -132,7 +132,8 @@ async fn try_log_in(
     convert::platform(login.platform)?;
     // Heard before presence counts from its own now: our deadline is never the later one.
     let heard = gateway.clock.monotonic();
-    let counter = gateway.hub.next_counter();
+    let under_way = gateway.hub.begin_login();
+    let counter = under_way.counter;
     let session = gateway.session(counter);
     let request = LoginRequest {
         app_id: login.app_id,
@@ -166,6 +167,7 @@ async fn try_log_in(
     let record = LoginRecord { platform: login.platform, device, order, place, bare_since };
     let token_end = gateway.when(Timestamp::from_seconds(response.token_expires_at));
     let handle = gateway.hub.add_session(key, counter, record, codec, heard, token_end);
+    drop(under_way);
     gateway.hub.merge_own(&handle, own, version);
     let listed = gateway.attach(key, gateway.hub.list_length(&key).is_none());
     // Without the list in time the count is absent, and it is read in the background.

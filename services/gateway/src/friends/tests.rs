@@ -226,7 +226,8 @@ impl Scene {
         let device = DeviceId::new("d").unwrap();
         let record = LoginRecord { platform: 7, device, order: 5, place: 3, bare_since: 0 };
         let never = Monotonic(u64::MAX);
-        let (key, counter) = ((app(), UserId::new(&format!("u{number}")).unwrap()), hub.next_counter());
+        let (key, counter) =
+            ((app(), UserId::new(&format!("u{number}")).unwrap()), hub.begin_login().counter);
         hub.add_session(key, counter, record, Codec::Json, Monotonic(0), never)
     }
 

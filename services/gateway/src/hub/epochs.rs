@@ -22,6 +22,11 @@ impl Followed {
     pub(super) fn newest(&self) -> u64 {
         self.epochs.newest().map_or(0, Epoch::get)
     }
+
+    /// Says whether there are ends to be told again.
+    pub(super) fn tells_again(&self) -> bool {
+        self.again.is_some()
+    }
 }
 
 impl Hub {

@@ -156,11 +156,12 @@ impl Hub {
         }
     }
 
-    /// Has presence told of all sessions, under a new boot.
+    /// Has presence told of all sessions, under a new boot or in a new epoch, and then of their digests.
     pub(crate) fn assert_all(&self) {
         let mut state = self.state.lock();
         // They were asked of the boot before.
         state.questions.clear();
+        state.digests.owe_all();
         for session in state.sessions.iter_mut().flatten() {
             session.asserted = true;
         }

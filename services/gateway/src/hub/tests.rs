@@ -1,6 +1,7 @@
 //! Tests of the hub as stories: who is owed what, and what presence is told.
 
 mod answers;
+mod digests;
 mod epochs;
 mod friends;
 mod memory;
@@ -60,7 +61,8 @@ fn login(hub: &Hub, user: &str) -> Arc<SessionHandle> {
 /// Logs in with a token that runs out at `token_end`.
 fn login_until(hub: &Hub, user: &str, token_end: Monotonic) -> Arc<SessionHandle> {
     let key = (app(), id(user));
-    let handle = hub.add_session(key, hub.next_counter(), record(), Codec::Json, seconds(0), token_end);
+    let handle =
+        hub.add_session(key, hub.begin_login().counter, record(), Codec::Json, seconds(0), token_end);
     hub.apply_list(&handle.key, 1, &[]);
     handle
 }
@@ -334,7 +336,7 @@ fn nothing_is_left_when_the_last_session_has_gone() {
 fn a_list_read_before_its_newest_change_is_read_again() {
     let hub = hub();
     let (key, never) = ((app(), id("w")), Monotonic(u64::MAX));
-    let watcher = hub.add_session(key, hub.next_counter(), record(), Codec::Json, seconds(0), never);
+    let watcher = hub.add_session(key, hub.begin_login().counter, record(), Codec::Json, seconds(0), never);
     hub.begin_list_command(&watcher.key);
     let delta = ListDelta { previous: 1, version: 2, added: vec![id("t")], removed: vec![] };
     assert!(!hub.end_list_command(&watcher.key, Some(&delta)), "the first read is still on its way");

@@ -1,7 +1,7 @@
 //! Holds sessions again whose gateway has their connections: presence ended them, or lost them, or knows them by
 //! the boot that its gateway had before (DESIGN section 4).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use rollcall_domain::{
@@ -13,13 +13,14 @@ use rollcall_domain::{
 };
 use rollcall_proto::{
     convert,
-    gateway::v1::{self as wire, AssertedSession, EndedConnection},
+    gateway::v1::{self as wire, AssertedSession, EndedConnection, HeardSession},
     trace::TraceParent,
 };
 use rollcall_records::Error;
 use tracing::{error, info};
 
 use super::{Failure, Reports, USERS_AT_ONCE, UserKey, raise::is_given, read, reference};
+use crate::metrics::Differing;
 
 impl Reports {
     /// Holds sessions again whose connections are open, and returns those that are over for their clients.
@@ -40,22 +41,61 @@ impl Reports {
         let sessions = asserts.len();
         let held = asserts.into_iter().map(|assert| self.hold(assert, trace));
         let mut held = stream::iter(held).buffer_unordered(USERS_AT_ONCE);
-        let (mut superseded, mut put_back) = (Vec::new(), 0);
+        let (mut superseded, mut put_back, mut as_before) = (Vec::new(), 0, Vec::new());
         while let Some(held) = held.next().await {
             let held = held?;
             superseded.extend(held.over);
             put_back += usize::from(held.put_back);
+            as_before.extend(held.as_before);
         }
+        let timers = self.restore_timers(boot, &as_before, trace).await?;
         if sessions > 0 {
-            info!(sessions, superseded = superseded.len(), sets_put_back = put_back, "held sessions again");
+            let superseded = superseded.len();
+            info!(
+                sessions,
+                superseded,
+                sets_put_back = put_back,
+                timers_restored = timers,
+                "held sessions again"
+            );
         }
         Ok(superseded)
+    }
+
+    /// Moves the timers of sessions on that were held as before, sets those that are lost, and returns how many these were.
+    async fn restore_timers(
+        &self,
+        boot: BootId,
+        heard: &[HeardSession],
+        trace: &TraceParent,
+    ) -> Result<usize, Failure> {
+        let lost = self.touch(boot, heard, &mut 0).await?;
+        let lost: BTreeSet<_> =
+            lost.into_iter().map(|lost| (lost.app_id, lost.user_id, lost.counter)).collect();
+        let mut restored = 0;
+        for heard in heard {
+            let Ok(((app, user), session)) = read(boot, heard.session.as_ref()) else { continue };
+            if !lost.contains(&(app.get(), user.as_str().to_owned(), session.counter)) {
+                continue;
+            }
+            let age = Duration::from_millis(heard.age_ms);
+            let mut was_set = false;
+            let decide = |state: &UserState, now: Timestamp| {
+                let decision = state.on_timer_missing(session, now.minus(age).plus(self.expiry), now);
+                was_set = decision.is_some();
+                Ok(decision)
+            };
+            self.users.apply(app, &user, trace, decide).await.map_err(Failure::Assert)?;
+            restored += usize::from(was_set);
+        }
+        self.metrics.digests.differed(Differing::TimerRestored, restored);
+        Ok(restored)
     }
 
     async fn hold(&self, assert: Assert, trace: &TraceParent) -> Result<Held, Failure> {
         let Assert { user: (app, user), mut assertion, age } = assert;
         let session = assertion.session;
-        let (mut over, mut put_back) = (None, false);
+        let (mut over, mut put_back, mut as_before) = (None, false, None);
         let applied = match self.apps.get(app).await {
             Ok(found) => {
                 let group = found.settings.group(assertion.login.platform);
@@ -81,6 +121,12 @@ impl Reports {
         match applied {
             Ok(applied) => {
                 self.metrics.asserted.inc_by(u64::from(applied.changed.is_some()));
+                // One that is new here got a timer.
+                if over.is_none() && applied.changed.is_none() {
+                    let session = Some(reference(app, &user, session));
+                    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                    as_before = Some(HeardSession { session, age_ms });
+                }
                 self.metrics.decided(&applied.ended);
                 if put_back {
                     self.metrics.lost.put_back.inc();
@@ -100,7 +146,7 @@ impl Reports {
             session: Some(reference(app, &user, session)),
             reason: reason as i32,
         });
-        Ok(Held { over, put_back })
+        Ok(Held { over, put_back, as_before })
     }
 }
 
@@ -110,6 +156,8 @@ struct Held {
     over: Option<EndedConnection>,
     /// Whether its last set had been lost.
     put_back: bool,
+    /// The session, if it was held before: its timer may be lost all the same.
+    as_before: Option<HeardSession>,
 }
 
 /// A session whose connection is open.

@@ -52,7 +52,7 @@ fn how_a_session_ended_is_told_for_a_while_and_then_it_is_not_known() {
     for (handle, reason) in users[1..].iter().zip([EndReason::Closed, EndReason::Moved, EndReason::Logout]) {
         hub.remove_session(handle, reason);
     }
-    let counter = hub.next_counter();
+    let counter = hub.begin_login().counter;
     hub.report_lost(users[0].key, counter);
 
     let mut questions: Vec<_> = users.iter().map(|handle| question(handle)).collect();

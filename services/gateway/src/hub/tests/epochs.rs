@@ -93,7 +93,8 @@ fn a_session_is_asserted_with_its_last_set_that_was_stored_and_not_overtaken() {
 
     let key = (app(), id("bare"));
     let bare = LoginRecord { bare_since: 15, ..record() };
-    let bare = hub.add_session(key, hub.next_counter(), bare, Codec::Json, seconds(0), Monotonic(u64::MAX));
+    let bare =
+        hub.add_session(key, hub.begin_login().counter, bare, Codec::Json, seconds(0), Monotonic(u64::MAX));
     assert_eq!(told(&hub, &bare), Some(LastSet { version: 15, ..LastSet::default() }));
     keep(&hub, &bare, "said", 20);
     assert_eq!(told(&hub, &bare), Some(last_set("said", 20)));

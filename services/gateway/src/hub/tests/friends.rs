@@ -234,7 +234,7 @@ fn friends_are_first_read_when_the_app_hears_of_them() {
     let hub = hub();
     let (alice, _again, bob) = (login(&hub, "alice"), login(&hub, "alice"), login(&hub, "bob"));
     let other = (AppId::new(2).unwrap(), id("bob"));
-    hub.add_session(other, hub.next_counter(), record(), Codec::Json, seconds(0), Monotonic(u64::MAX));
+    hub.add_session(other, hub.begin_login().counter, record(), Codec::Json, seconds(0), Monotonic(u64::MAX));
     assert!(!hub.friends_due(&alice.key));
     assert_eq!(hub.apply_change(&news("alice", 5), BOOT), None);
     for (version, status, friend_status) in [(2, false, true), (3, true, false)] {
