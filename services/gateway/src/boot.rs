@@ -44,9 +44,13 @@ impl fmt::Debug for Boot {
 pub(crate) struct Registration(RwLock<Boot>);
 
 impl Gateway {
-    /// Says whether presence knows this gateway.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.boot() != 0
+    /// Says whether clients should come here; else why not.
+    pub(crate) fn is_ready(&self) -> Result<(), &'static str> {
+        match self.boot() {
+            0 => Err("not registered with presence"),
+            _ if self.contact.is_cut_off() => Err("cut off from presence"),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the boot id; 0 before registration, when no client is served.

@@ -54,8 +54,12 @@ pub struct Config {
     /// never; if it is lost on its way, finding that out takes up to 2/5 more.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
-    /// Over how long clients are asked to move to other gateways before this one stops. Default 20 s; zero closes
-    /// their connections at once.
+    /// How long no report may be answered before this gateway is cut off: clients are not let in any more, and those
+    /// here are asked to move. Default 10 s, at least `report_every` and twice `report_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub cut_off_after: Duration,
+    /// Over how long clients are asked to move to other gateways before this one stops, or while it is cut off. Default
+    /// 20 s; zero asks nobody, and closes their connections at once when it stops.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
     /// Origins of browser pages that may connect, besides the gateway's own host. Default none.
@@ -87,6 +91,7 @@ impl Config {
             ends_kept: Duration::from_secs(60),
             digest_every: Duration::from_secs(300),
             call_timeout: Duration::from_secs(5),
+            cut_off_after: Duration::from_secs(10),
             drain: Duration::from_secs(20),
             allowed_origins: Vec::new(),
             connections: 100_000,
@@ -104,6 +109,7 @@ impl Config {
                 report_timeout: Duration::from_millis(500),
                 ends_kept: Duration::from_secs(10),
                 digest_every: Duration::from_secs(5),
+                cut_off_after: Duration::from_millis(1500),
                 drain: Duration::from_secs(2),
                 ..defaults
             },
@@ -141,6 +147,14 @@ impl Validate for Config {
                 faults.push(format!("{key}: {value:?}, expected at least report_every, {every:?}"));
             }
         }
+        // One report over the bus, and past it, may take so long.
+        let report = self.report_every + self.report_timeout * 2;
+        if self.cut_off_after < report {
+            let after = self.cut_off_after;
+            faults.push(format!(
+                "cut_off_after: {after:?}, expected at least report_every and twice report_timeout, {report:?}"
+            ));
+        }
         if self.connections == 0 {
             faults.push("connections: 0, expected at least 1".to_owned());
         }
@@ -162,10 +176,13 @@ mod tests {
         }
         let config = Config {
             expiry: Duration::ZERO,
+            cut_off_after: Duration::from_secs(3),
             connections: 0,
             admissions_per_second: 0,
             ..Config::profile(Profile::Default)
         };
-        assert!(config.faults().len() >= 4, "{:?}", config.faults());
+        assert!(config.faults().len() >= 5, "{:?}", config.faults());
+        let cut_off = "cut_off_after: 3s, expected at least report_every and twice report_timeout, 4s";
+        assert!(config.faults().contains(&cut_off.to_owned()), "{:?}", config.faults());
     }
 }

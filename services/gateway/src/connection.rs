@@ -147,6 +147,7 @@ impl<T: Transport> Connection<T> {
             Some(CloseCode::LoggedOut) => EndReason::Logout,
             // Of our doing: the client is expected back.
             Some(CloseCode::GoingAway | CloseCode::SessionLost) => EndReason::Moved,
+            None if self.handle.is_moving(self.gateway.clock.monotonic()) => EndReason::Moved,
             _ => EndReason::Closed,
         };
         self.gateway.hub.remove_session(&self.handle, reason);

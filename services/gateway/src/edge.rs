@@ -122,10 +122,9 @@ async fn serve_http(router: Router, stream: Begun<TcpStream>, peer: SocketAddr) 
 }
 
 async fn ready(State(edge): State<Edge>) -> Response {
-    if edge.gateway.is_ready() {
-        (StatusCode::OK, "ready\n").into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not registered with presence\n").into_response()
+    match edge.gateway.is_ready() {
+        Ok(()) => (StatusCode::OK, "ready\n").into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 
@@ -177,7 +176,7 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<WebSocket> {
 impl Edge {
     /// Takes a place for one session; else says why there is none.
     fn enter(&self) -> Result<OwnedSemaphorePermit, (Refused, &'static str)> {
-        if !self.gateway.is_ready() {
+        if self.gateway.is_ready().is_err() {
             return Err((Refused::NotReady, "the gateway is not ready, try again"));
         }
         self.admit().map_err(|why| (why, "the gateway is full, try again with back-off"))

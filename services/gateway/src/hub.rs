@@ -8,7 +8,9 @@
 //! `hub/index.rs` holds users and edges, `hub/push.rs` turns changes into marks and marks into frames,
 //! `hub/lists.rs` and `hub/friends.rs` keep edges equal to subscription lists and friends by way of `hub/edges.rs`,
 //! `hub/reports.rs` is what presence is told, `hub/answers.rs` what it asks, `hub/ends.rs` what is remembered for
-//! that, `hub/digests.rs` what it compares with what it holds, `hub/resync.rs` what is read again, `hub/epochs.rs` and `hub/sets.rs` what is told again when the store has lost it, `hub/tokens.rs` when tokens run out.
+//! that, `hub/digests.rs` what it compares with what it holds, `hub/resync.rs` what is read again, `hub/epochs.rs` and
+//! `hub/sets.rs` what is told again when the store has lost it, `hub/moves.rs` which clients are asked to move,
+//! `hub/tokens.rs` when tokens run out.
 
 mod answers;
 mod apps;
@@ -20,6 +22,7 @@ mod friends;
 mod index;
 mod lists;
 mod marks;
+mod moves;
 mod push;
 mod reports;
 mod resync;
@@ -40,7 +43,7 @@ use rollcall_proto::{
     close::CloseCode,
     gateway::v1::{EndedConnection, SessionRef},
 };
-use rollcall_runtime::{clock::Monotonic, rng};
+use rollcall_runtime::clock::Monotonic;
 use tokio::sync::Notify;
 
 use self::{
@@ -240,14 +243,6 @@ impl Hub {
     pub(crate) fn close_all(&self, code: CloseCode) {
         for session in self.state.lock().sessions.iter().flatten() {
             session.handle.order_close(code);
-        }
-    }
-
-    /// Asks all clients to move to another gateway, each after a time of its own, spread over `window`.
-    pub(crate) fn drain(&self, window: Duration) {
-        for session in self.state.lock().sessions.iter().flatten() {
-            let after = u32::try_from(rng::jitter(window).as_millis()).unwrap_or(u32::MAX);
-            session.handle.order_move(after);
         }
     }
 

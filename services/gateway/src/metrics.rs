@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     pub(crate) resyncs: Counter,
     /// How often the store was found in a new epoch.
     pub(crate) epochs: Counter,
+    /// How often this gateway was cut off from presence.
+    pub(crate) cut_offs: Counter,
+    /// Clients that were asked to move to another gateway.
+    pub(crate) asked_to_move: Counter,
     /// Statuses of which presence was asked for a version above the one that is shown.
     pub(crate) raises: Counter,
     /// Loads of a user's friends that are done.
@@ -142,6 +146,14 @@ impl Metrics {
             epochs: registry.counter(
                 "rollcall_gateway_store_epochs",
                 "How often the store was found in a new epoch: it may have lost what it had acknowledged.",
+            ),
+            cut_offs: registry.counter(
+                "rollcall_gateway_cut_offs",
+                "How often presence answered no report for so long that clients were not let in any more.",
+            ),
+            asked_to_move: registry.counter(
+                "rollcall_gateway_clients_asked_to_move",
+                "Clients that were asked to move to another gateway: this one was cut off from presence, or stopped.",
             ),
             raises: registry.counter(
                 "rollcall_gateway_raises",

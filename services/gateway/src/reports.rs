@@ -73,6 +73,7 @@ async fn report_all(gateway: &Arc<Gateway>, bus: &dyn Bus, mut pace: bool, shutd
             gateway.follow_epoch(&reply);
             return gateway.be_reborn(shutdown).await;
         }
+        gateway.contact.answered();
         gateway.hub.reported(&report, &reply, now);
         gateway.hub.digests_told(&report, &reply, config.digest_every, now);
         gateway.hub.tell_ends_again(&report);

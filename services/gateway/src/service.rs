@@ -16,14 +16,14 @@ use tonic::service::Routes;
 use tracing::{info, warn};
 
 use crate::{
-    Config, Error, Gateway, Page, backend::Backend, edge, friends, link, metrics::Metrics, raise, reports,
-    resync,
+    Config, Error, Gateway, Page, backend::Backend, cut_off, edge, friends, link, metrics::Metrics, raise,
+    reports, resync,
 };
 
 /// How often silent clients, and tokens that have run out, are looked for.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// The time between two ticks from which it counts as a pause.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 /// How long clients have to take their leave at shutdown.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -101,6 +101,8 @@ impl Service {
         tasks.spawn(friends::run(Arc::clone(&gateway), rest.clone()));
         tasks.spawn(reports::run(Arc::clone(&gateway), bus, rest.clone()));
         tasks.spawn(end_due(Arc::clone(&gateway), rest.clone()));
+        // Whoever stops asks all clients to move.
+        tasks.spawn(cut_off::run(Arc::clone(&gateway), ready, shutdown.clone()));
         let served = tokio::select! {
             () = edge::run(Arc::clone(&gateway), listener, page, shutdown.clone()) => Ok(()),
             result = grpc::serve(health, Routes::default(), &["rollcall.gateway"], shutdown.clone()) => result,
@@ -138,7 +140,8 @@ async fn leave(gateway: &Gateway) {
     if sessions > 0 && !window.is_zero() {
         info!(sessions, users, ?window, "asking clients to move");
         // The last of them is given time to do so.
-        gateway.hub.drain(window.mul_f64(0.75));
+        let asked = gateway.hub.drain(window.mul_f64(0.75), gateway.clock.monotonic());
+        gateway.metrics.asked_to_move.inc_by(asked);
         let _ = tokio::time::timeout(window, all_left(gateway)).await;
     }
     let (sessions, users) = gateway.hub.counts();

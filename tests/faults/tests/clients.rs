@@ -83,6 +83,7 @@ async fn a_client_that_beats_only_just_within_the_expiry_stays_online() {
     for service in ["gateway", "presence"] {
         builder = builder.setting(service, "expiry = \"20s\"");
     }
+    let builder = builder.setting("gateway", "cut_off_after = \"10s\"");
     let rollcall = builder.setting("gateway", "report_every = \"2s\"").start().await;
     let app = rollcall.app().await;
     let mut watcher = watcher(&rollcall, &app, &["slow"]).await;

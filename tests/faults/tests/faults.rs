@@ -1,6 +1,7 @@
 //! Tests of the faults that the system survives. See the crate.
 
 mod clients;
+mod cut_off;
 mod feed;
 mod flaps;
 mod gateways;

@@ -84,6 +84,8 @@ async fn a_gateway_that_stood_still_for_less_than_a_lease_costs_nobody_the_statu
         let next = watcher.next_status().await;
         assert_eq!((next.general, next.custom), (General::Online, text));
     }
+    // That it heard no answer while it stood still says nothing.
+    assert!(!rollcall.log().contains("cut off"), "{}", rollcall.log());
 }
 
 // FAULT 21, SPEC A11

@@ -302,6 +302,16 @@ impl Raw {
         self.inbox.token_ends -= 1;
     }
 
+    /// Waits until the server has asked to move to another one.
+    pub async fn asked_to_move(&mut self) {
+        within("draining", async {
+            while !self.inbox.asked_to_move {
+                assert!(self.receive().await, "the connection ended before draining: {:?}", self.inbox);
+            }
+        })
+        .await;
+    }
+
     /// Returns how often `tokenExpired` was pushed and not awaited.
     pub fn token_ends(&self) -> u32 {
         self.inbox.token_ends

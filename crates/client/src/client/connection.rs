@@ -22,7 +22,7 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::{
     calls::{self, FrameLimit},
-    heartbeat::Heartbeat,
+    heartbeat::{Beat, Heartbeat},
     transport::Transport,
 };
 use crate::{Config, Error, LoginInfo, UserStatus, clock};
@@ -70,6 +70,16 @@ pub(super) struct Online {
     pub(super) info: LoginInfo,
     /// The place of the login among the user's.
     pub(super) order: u64,
+}
+
+impl Online {
+    /// Returns what to do when nothing else happens before, so that each end knows that the other is there.
+    pub(super) fn beat(&self) -> Beat {
+        match self.connection.write_deadline() {
+            Some(deadline) => Beat::Dead(deadline),
+            None => self.heartbeat.next(self.connection.last_sent, self.connection.last_heard),
+        }
+    }
 }
 
 /// Connects and logs in: one attempt.
@@ -131,16 +141,6 @@ impl Connection {
                 Err(Closed::Final(_, error)) => return Err(Failure::Refused(error)),
             }
         }
-    }
-
-    /// Returns when a frame was last sent.
-    pub(super) fn last_sent(&self) -> Instant {
-        self.last_sent
-    }
-
-    /// Returns when anything was last received.
-    pub(super) fn last_heard(&self) -> Instant {
-        self.last_heard
     }
 
     /// Returns when the connection counts as lost, if something waits to be written; none if a frame may be sent.

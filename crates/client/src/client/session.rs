@@ -22,7 +22,7 @@ use crate::{Code, Error, UserStatus, clock};
 
 /// Says why a connection that is there is left.
 enum Leave {
-    /// The server is about to stop.
+    /// The server asks to move to another one.
     Move,
     /// The user logs out.
     LogOut(ReplyTo<()>),
@@ -31,6 +31,7 @@ enum Leave {
 /// Serves a connection, and then those to which the server asks to move, until one ends.
 pub(super) async fn serve(driver: &mut Driver, mut online: Online) -> End {
     let mut move_at = None;
+    let mut backoff = driver.backoff_of_moves();
     loop {
         match stay(driver, &mut online, move_at).await {
             Ok(Leave::Move) => {}
@@ -43,8 +44,11 @@ pub(super) async fn serve(driver: &mut Driver, mut online: Online) -> End {
             }
         }
         (online, move_at) = match driver.relocate(online).await {
-            Ok(Moved::Elsewhere(new)) => (*new, None),
-            Ok(Moved::Not(old, again)) => (*old, Some(again)),
+            Ok(Moved::Elsewhere(new)) => {
+                backoff = driver.backoff_of_moves();
+                (*new, None)
+            }
+            Ok(Moved::Not(old)) => (*old, Some(clock::now() + backoff.next(clock::random()))),
             Err(end) => return end,
         };
     }
@@ -52,18 +56,15 @@ pub(super) async fn serve(driver: &mut Driver, mut online: Online) -> End {
 
 /// Serves a connection until its end, or until it is left.
 async fn stay(driver: &mut Driver, online: &mut Online, mut move_at: Option<Instant>) -> Result<Leave, End> {
-    let Online { connection, heartbeat, .. } = online;
     loop {
+        let beat = online.beat();
+        let connection = &mut online.connection;
         let write_deadline = connection.write_deadline();
-        let beat = match write_deadline {
-            Some(deadline) => Beat::Dead(deadline),
-            None => heartbeat.next(connection.last_sent(), connection.last_heard()),
-        };
         tokio::select! {
             progress = connection.next() => match progress {
                 Ok(Progress::Received(Received::Draining(draining))) => {
                     let wait = Duration::from_millis(draining.reconnect_after_ms.into());
-                    debug!(?wait, "the server is about to stop");
+                    debug!(?wait, "the server asks to move");
                     move_at.get_or_insert(clock::now() + wait);
                 }
                 Ok(Progress::Received(event)) => driver.on_event(event)?,
@@ -85,7 +86,7 @@ async fn stay(driver: &mut Driver, online: &mut Online, mut move_at: Option<Inst
             () = sleep_until(beat.at()) => match beat {
                 Beat::Ping(_) => driver.ping(connection)?,
                 Beat::Dead(_) => {
-                    return Err(End::Lost(Error::disconnected("the server has fallen silent")));
+                    return Err(End::Lost(fallen_silent()));
                 }
             },
             () = sleep_until(move_at.unwrap_or_else(clock::now)), if move_at.is_some() && write_deadline.is_none() => {
@@ -96,7 +97,8 @@ async fn stay(driver: &mut Driver, online: &mut Online, mut move_at: Option<Inst
 }
 
 impl Driver {
-    fn ping(&mut self, connection: &mut Connection) -> Result<(), End> {
+    /// Says that the client is still here.
+    pub(super) fn ping(&mut self, connection: &mut Connection) -> Result<(), End> {
         let id = self.calls.next_id();
         let ping = calls::encode(id, Request::Ping(wire::Ping {}), FrameLimit::AfterLogin);
         connection.send(ping.map_err(End::Lost)?);
@@ -186,6 +188,11 @@ impl Driver {
             }
         }
     }
+}
+
+/// Says why a connection is lost on which nothing more comes or goes.
+pub(super) fn fallen_silent() -> Error {
+    Error::disconnected("the server has fallen silent")
 }
 
 fn gone() -> End {

@@ -1,8 +1,9 @@
 //! What happens when the server is about to stop.
 
+use rollcall_client::Config;
 use rollcall_proto::client::v1::client_frame::Call as Request;
 
-use crate::server::{Server, alice, shown, soon, status};
+use crate::server::{PATIENCE, Server, alice, shown, soon, status};
 
 // SPEC A11
 #[tokio::test]
@@ -48,6 +49,21 @@ async fn the_old_connection_serves_on_until_another_server_takes_the_client() {
     let mut new = server.accept_login(1).await;
     new.push(vec![status("carol", "c", 2)]).await;
     ear.hears(&[shown("carol", "c", 2)]).await;
+}
+
+// SPEC A7, SPEC A11
+#[tokio::test]
+async fn a_client_that_tries_to_move_goes_on_heartbeating() {
+    let server = Server::start();
+    // One attempt to move lasts for the whole test: nobody answers it.
+    let config = Config { connect_timeout: PATIENCE, ..server.config() };
+    let (_client, mut old, _ear) = alice(&server, config).await;
+    old.drain(0).await;
+    for _ in 0..2 {
+        let (id, call) = old.call().await;
+        assert!(matches!(call, Request::Ping(_)), "{call:?}");
+        old.ok(id, None).await;
+    }
 }
 
 // SPEC A11

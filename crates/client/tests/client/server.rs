@@ -29,7 +29,7 @@ use tokio_tungstenite::{
 };
 
 /// How long a test waits for what must happen; generous, since the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a test waits for what must not happen: hundreds of the client's waits.
 const NEVER: Duration = Duration::from_millis(300);

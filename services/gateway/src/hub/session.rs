@@ -1,8 +1,11 @@
 //! A session as the hub holds it, and the part of it that its connection shares.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
@@ -29,8 +32,12 @@ pub(crate) struct SessionHandle {
     /// Whether a logout is on its way.
     pub(super) leaving: AtomicBool,
     pub(super) token: TokenEnd,
+    /// Whether the client was asked to move, and that was not withdrawn.
+    asked_to_move: AtomicBool,
     /// In how many milliseconds the client is to move, and 1; 0 for no need to, or once it was told.
     draining: AtomicU32,
+    /// Until when the client is expected to move, as [`Monotonic`]; 0 if it was not asked to.
+    moves_until: AtomicU64,
     /// When the client was last heard, as [`Monotonic`].
     heard: AtomicU64,
     /// Whether [`Hub::take_output`](super::Hub::take_output) may have something.
@@ -92,7 +99,9 @@ impl SessionHandle {
             slot,
             leaving: AtomicBool::new(false),
             token: TokenEnd::new(token_end),
+            asked_to_move: AtomicBool::new(false),
             draining: AtomicU32::new(0),
+            moves_until: AtomicU64::new(0),
             heard: AtomicU64::new(heard.0),
             has_output: AtomicBool::new(true),
             close: AtomicU16::new(0),
@@ -132,10 +141,31 @@ impl SessionHandle {
         self.waker.wake();
     }
 
-    /// Has the client told to move within so many milliseconds.
-    pub(super) fn order_move(&self, after_ms: u32) {
+    /// Has the client told to move after a time; it is expected to have done so at `until`.
+    pub(super) fn order_move(&self, after: Duration, until: Monotonic) {
+        let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        self.asked_to_move.store(true, Ordering::Relaxed);
+        self.moves_until.store(until.0, Ordering::Release);
         self.draining.store(after_ms.saturating_add(1), Ordering::Release);
         self.wake();
+    }
+
+    /// Asks the client to move no more; one that was told does.
+    pub(super) fn withdraw_move(&self) {
+        self.asked_to_move.store(false, Ordering::Relaxed);
+        if self.take_draining().is_some() {
+            self.moves_until.store(0, Ordering::Release);
+        }
+    }
+
+    /// Says whether the client was asked to move, and that was not withdrawn.
+    pub(super) fn was_asked_to_move(&self) -> bool {
+        self.asked_to_move.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a client that leaves now does so because it was asked to move.
+    pub(crate) fn is_moving(&self, now: Monotonic) -> bool {
+        now.0 < self.moves_until.load(Ordering::Acquire)
     }
 
     pub(super) fn wake(&self) {

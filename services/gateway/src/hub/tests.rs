@@ -5,6 +5,7 @@ mod digests;
 mod epochs;
 mod friends;
 mod memory;
+mod moves;
 mod reports;
 mod resync;
 mod tokens;

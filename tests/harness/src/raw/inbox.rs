@@ -25,6 +25,8 @@ pub(super) struct Inbox {
     replies: Vec<Reply>,
     pub(super) statuses: VecDeque<UserStatus>,
     pub(super) kicked: Option<i64>,
+    /// Whether `draining` was pushed.
+    pub(super) asked_to_move: bool,
     /// How often `tokenExpired` was pushed.
     pub(super) token_ends: u32,
     /// How the connection has ended; none while it is open.
@@ -49,8 +51,11 @@ impl Inbox {
                     }
                 }
                 "statusChanged" => self.take_push(reply::statuses(&body)),
-                // One that does nothing is closed later.
-                "draining" => assert!(body["reconnectAfterMs"].as_u64().is_some(), "{body}"),
+                // One that does nothing is closed later, or stays.
+                "draining" => {
+                    assert!(body["reconnectAfterMs"].as_u64().is_some(), "{body}");
+                    self.asked_to_move = true;
+                }
                 "tokenExpired" => {
                     assert!(body["closesAfterMs"].as_u64().is_some(), "{body}");
                     self.token_ends += 1;
