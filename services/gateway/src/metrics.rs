@@ -118,16 +118,10 @@ pub(crate) enum Sent {
 impl Metrics {
     /// Makes the instruments.
     pub(crate) fn new(registry: &Registry) -> Self {
-        let codes: Vec<&str> = Code::ALL.iter().map(|code| code.label()).collect();
         Self {
             connections: registry
                 .gauge("rollcall_gateway_connections", "Connections of clients that are open."),
-            calls: registry.table(
-                "rollcall_gateway_calls",
-                "Calls of clients by the code of their reply; logins among them.",
-                ("method", Method::NAMES),
-                ("code", &codes),
-            ),
+            calls: calls(registry),
             frames_received: registry.counter(
                 "rollcall_gateway_frames_received",
                 "Frames received of clients that are logged in.",
@@ -286,6 +280,12 @@ impl Metrics {
         self.connections.inc();
         Open(self.connections.clone())
     }
+}
+
+fn calls(registry: &Registry) -> Table {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.label()).collect();
+    let help = "Calls of clients by the code of their reply; logins among them.";
+    registry.table("rollcall_gateway_calls", help, ("method", Method::NAMES), ("code", &codes))
 }
 
 /// An open connection.

@@ -274,7 +274,7 @@ async fn fifty_connections_of_one_user_that_kick_each_other_get_what_one_does() 
         let clients: Vec<_> = devices
             .map(|(platform, number)| {
                 let device = format!("device{number}").parse().expect("a device id");
-                Client::new(Config::new(&rollcall.url(), platform, device))
+                Client::new(Config::new(rollcall.url(), platform, device))
             })
             .collect();
         assert_eq!(clients.len(), 50);
