@@ -41,24 +41,6 @@ pub(crate) trait Transport: Send + 'static {
     fn close(self, last: Option<Message>, code: CloseCode) -> impl Future<Output = ()> + Send;
 }
 
-impl<T: Transport> Transport for Box<T> {
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
-        (**self).poll_receive(cx)
-    }
-
-    fn start_send(&mut self, message: Message) -> Result<(), Gone> {
-        (**self).start_send(message)
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        (**self).poll_flush(cx)
-    }
-
-    async fn close(self, last: Option<Message>, code: CloseCode) {
-        (*self).close(last, code).await;
-    }
-}
-
 /// Waits for the next message.
 pub(super) async fn receive(transport: &mut impl Transport) -> Received {
     poll_fn(|cx| transport.poll_receive(cx)).await
